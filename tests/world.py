@@ -38,18 +38,19 @@ from protokeep.core.prototype import Prototype
 from protokeep.core.timing import Timing
 from protokeep.metrics import Metrics
 from protokeep.providers.base import Provider
+from protokeep.providers.of_fork import ForkableV0V1, ForkableV0V2
 from protokeep.providers.v0_http import V0Config
-from protokeep.providers.v0_v1 import V0V1
-from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context
 from protokeep.service.heartbeat import Clock as ReadsClock
 from protokeep.service.heartbeat import SteadyClock
+from protokeep.service.installation import ForkGuard
 from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.vault import Vault
 from protokeep.store.database import Database
+from protokeep.store.installation import InstallationStore
 from protokeep.store.prototypes import Page
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.store import Store
@@ -203,6 +204,13 @@ class World:
         bus, metrics = Bus(), Metrics()
         database = Database(self.database_url)
         config.setdefault("transport", self.transport)
+        guard = ForkGuard(InstallationStore(database), Signer(SECRET))
+
+        def built(spoken: V0Config, **config: Any) -> Sequence[Provider]:
+            found = ForkableV0V1(spoken, **config), ForkableV0V2(spoken, **config)
+            for provider in found:
+                provider.guard = guard
+            return found
 
         def build(_name: str, kept_key: str) -> Sequence[Provider]:
             spoken = V0Config.of(
@@ -212,8 +220,7 @@ class World:
                 web_url=None,
                 timeout_seconds=self.timeout_seconds,
             )
-            spoken = replace(spoken, metrics=metrics)
-            return V0V1(spoken, self.transport), V0V2(spoken, self.transport)
+            return built(replace(spoken, metrics=metrics), transport=self.transport)
 
         vault = Vault([master.encode() for master in masters])
         kept = StoredKeys(KeyStore(database), vault, build, {"v0": self.api_version})
@@ -226,8 +233,7 @@ class World:
                 web_url=None,
                 timeout_seconds=config.pop("timeout_seconds", self.timeout_seconds),
             )
-            spoken = replace(spoken, metrics=metrics)
-            for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
+            for provider in built(replace(spoken, metrics=metrics), **config):
                 for_new = provider.api_version == self.api_version
                 providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=for_new, key_mark=key)
         steady = steady or self.steady

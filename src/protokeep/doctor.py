@@ -6,15 +6,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import stat
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from protokeep.core.addresses import is_loopback
@@ -27,136 +20,19 @@ from protokeep.core.errors import (
     ProviderBusy,
     ProviderRejected,
 )
-from protokeep.core.secret_strength import COMMAND, placeholder_in, weakness_of
-from protokeep.secret_files import SUFFIX
+from protokeep.core.secret_strength import placeholder_in
+from protokeep.doctor_secrets import Finding, broken, check_files, check_secret_files, check_secrets, fine, unsafe
 from protokeep.service.heartbeat import utc_now
-from protokeep.settings import Settings, secret_files
+from protokeep.service.installation import OtherSecret, require_secret
+from protokeep.settings import Settings
 from protokeep.store.migrate import is_migrated
 from protokeep.wiring import Application, build_application, identity_of
 
-Level = Literal["fine", "unsafe", "broken"]
-
-#: Where settings are read from beside the environment.
-ENV_FILE = Path(".env")
-#: How long git may take to say whether it ignores a file.
-GIT_SECONDS = 5
 #: How far the clocks of host and database may differ: leases and sign-ins follow the database's, JWTs the host's.
 SKEW_UNSAFE = timedelta(seconds=5)
 SKEW_BROKEN = timedelta(seconds=60)
 #: Rows without texts that are counted.
 MISSING_COUNTED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `fix` says what to do; it is empty if the result is fine."""
-
-    level: Level
-    name: str
-    text: str
-    fix: str = ""
-
-
-def fine(name: str, text: str) -> Finding:
-    return Finding("fine", name, text)
-
-
-def unsafe(name: str, text: str, fix: str) -> Finding:
-    return Finding("unsafe", name, text, fix)
-
-
-def broken(name: str, text: str, fix: str) -> Finding:
-    return Finding("broken", name, text, fix)
-
-
-def check_secrets(settings: Settings) -> list[Finding]:
-    """Check, by one rule, everything that signs, digests or seals."""
-    findings = _check_secret_key(settings)
-    if settings.jwt_secret is not None:
-        fix = f"make a new one where JWTs are signed, such as with: {COMMAND}, and set it here too"
-        findings.append(_judge("jwt_secret", "PROTOKEEP_JWT_SECRET", settings.jwt_secret.get_secret_value(), fix))
-    for master in settings.masters:
-        fix = f"set a new one in front, with: {COMMAND}; then `protokeep keys rotate`, and take this one out"
-        findings.append(_judge("master_keys", "a key of PROTOKEEP_MASTER_KEYS", master.decode(), fix))
-    return findings
-
-
-def _check_secret_key(settings: Settings) -> list[Finding]:
-    fix = f"set it to what this prints: {COMMAND}"
-    secret = settings.secret_key.get_secret_value().strip() if settings.secret_key else ""
-    if secret:
-        return [_judge("secret", "PROTOKEEP_SECRET_KEY", secret, fix)]
-    path = settings.stored_secret
-    if path is None:
-        return [broken("secret", "PROTOKEEP_SECRET_KEY is not set, which PostgreSQL needs", fix)]
-    found = _check_file("secret", path)
-    if found.level != "fine" or not path.is_file():
-        return [found]
-    try:
-        secret = path.read_bytes().strip().decode("utf-8", "replace")
-    except OSError as error:
-        return [
-            broken("secret", f"{path} cannot be read ({error.strerror})", "give it to the user that runs protokeep")
-        ]
-    fix = f"stop, remove {path} so that the next start creates a new one, and create new tokens"
-    judged = _judge("secret", str(path), secret, fix)
-    return [found if judged.level == "fine" else judged]
-
-
-def _judge(name: str, setting: str, secret: str, fix: str) -> Finding:
-    weakness = weakness_of(secret)
-    if weakness is None:
-        return fine(name, f"{setting} cannot be guessed")
-    return unsafe(name, f"{setting} can be guessed: it {weakness}", fix)
-
-
-def check_files(settings: Settings) -> list[Finding]:
-    """Check who else on this machine can open the database, its secret, and `.env`."""
-    database, findings = settings.database_file, []
-    if database is not None:
-        found = [_check_file("database file", path) for path in (database, *_beside(database, "-wal", "-shm"))]
-        findings += [one for one in found if one.level != "fine"] or found[:1]
-    if ENV_FILE.is_file():
-        findings.append(_check_file(".env", ENV_FILE))
-    return findings
-
-
-def _check_secret_files(settings: Settings) -> list[Finding]:
-    """Check the files that settings name for secrets, and whether any secret could be committed with git."""
-    named = [(file.setting + SUFFIX, Path(file.path)) for file in secret_files()]
-    findings = [_check_file(name, path) for name, path in named]
-    paths = [path for _, path in named] + [path for path in (settings.database_file, settings.stored_secret) if path]
-    for path in (*paths, *([ENV_FILE] if ENV_FILE.is_file() else [])):
-        if _is_committable(path):
-            text = f"{path} lies in a git work tree that does not ignore it: it could be committed"
-            findings.append(unsafe("git", text, f"add {path.name} to .gitignore there"))
-    return findings
-
-
-def _is_committable(path: Path) -> bool:
-    """Whether a file lies in a git work tree and is not ignored there. False where git is missing or refuses."""
-    git = shutil.which("git")
-    if git is None or not path.parent.is_dir():
-        return False
-    command = [git, "-C", str(path.parent), "check-ignore", "--quiet", "--", path.name]
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        done = subprocess.run(command, capture_output=True, timeout=GIT_SECONDS, check=False)  # noqa: S603 - our words
-        return done.returncode == 1
-    return False
-
-
-def _beside(path: Path, *endings: str) -> list[Path]:
-    return [path.with_name(path.name + ending) for ending in endings]
-
-
-def _check_file(name: str, path: Path) -> Finding:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return fine(name, f"{path} is not there yet")
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return unsafe(name, f"{path} is open to other users of this machine (mode {mode:04o})", f"chmod 600 {path}")
-    return fine(name, f"{path} is for its owner only")
 
 
 async def reasons_not_to_serve(settings: Settings) -> list[str]:
@@ -184,13 +60,14 @@ def _nobody_can_sign_in() -> Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """The results of all checks. Checks that need the database are left out if the database cannot be used."""
-    findings = [*check_secrets(settings), *check_files(settings), *_check_secret_files(settings)]
+    findings = [*check_secrets(settings), *check_files(settings), *check_secret_files(settings)]
     findings += [*_check_addresses(settings), *_check_outgoing(settings), *_check_people(settings)]
     findings += await _check_sign_in(settings)
     findings.append(await _check_database(settings))
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
         return findings
-    async with build_application(settings, migrating=False) as application:
+    async with build_application(settings, migrating=False, any_secret=True) as application:
+        findings += await _check_secret_of_database(application)
         findings += await _check_writes(application)
         findings += await _check_owner_table(application)
         findings += await _check_texts(application)
@@ -277,6 +154,16 @@ async def _check_database(settings: Settings) -> Finding:
     if not migrated:
         return broken("database", "the database is not migrated", "run `protokeep migrate`")
     return fine("database", "answers, and is migrated")
+
+
+async def _check_secret_of_database(application: Application) -> list[Finding]:
+    context = application.keeper.context
+    try:
+        await require_secret(context.store.installation_values, context.signer, leaves_mark=False)
+    except OtherSecret as error:
+        what, _, fix = str(error).partition(". ")
+        return [broken("secret", what, fix[0].lower() + fix[1:].rstrip("."))]
+    return []
 
 
 async def _check_writes(application: Application) -> list[Finding]:

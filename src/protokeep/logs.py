@@ -55,7 +55,8 @@ def configure(level: str = "info", form: str = "console") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio", "mcp"):
+    logging.captureWarnings(True)  # Python itself writes them in several lines.
+    for name in ("httpx2", "httpcore", "uvicorn", "alembic", "pgqueuer", "asyncio", "mcp"):
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
 
 

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from protokeep.core.address_faults import address_fault, issuer_fault, origin_fault
-from protokeep.core.addresses import is_loopback
+from protokeep.core.addresses import host_of, is_loopback
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
@@ -30,6 +30,7 @@ from protokeep.secret_source import SecretFiles
 from protokeep.settings_catalogue import CatalogueSettings
 from protokeep.settings_clean_up import CleanUpSettings
 from protokeep.settings_database import DatabaseSettings
+from protokeep.settings_serving import ServingSettings
 from protokeep.settings_telemetry import TelemetrySettings
 
 WORKSPACE_PEOPLE = 3  #: Without a setting, a workspace may send as many requests as so many people.
@@ -52,7 +53,7 @@ ADDRESSES = {
 }
 
 
-class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, TelemetrySettings):
+class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, ServingSettings, TelemetrySettings):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(
@@ -73,17 +74,12 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, TelemetrySe
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
-    #: How long `serve` takes requests after SIGTERM while /readyz answers 503, so that a load balancer notices.
-    #: Unset: 1 s with PostgreSQL, where other processes go on serving; 0 s with SQLite.
-    drain_seconds: Annotated[float | None, Field(ge=0, le=60)] = None
     #: Names, beside loopback, under which assistants reach /mcp, separated by commas; * allows any.
     mcp_allowed_hosts: str = ""
     #: Origins, separated by commas, whose pages may call the API with a token: https, or http on loopback.
     cors_origins: str = ""
     #: Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas.
     trusted_proxies: str = ""
-    log_format: Literal["console", "json"] = "console"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     #: The key of the v0 account that pays for prototypes. Unset: reads work, a create answers 503.
     v0_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("V0_API_KEY", "v0_api_key"))
@@ -212,6 +208,8 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, TelemetrySe
     def _is_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         unset = value is None or (value == "" and info.field_name == "v0_web_url")
         fault = None if unset else address_fault(value or "")
+        if not fault and info.field_name == "public_url" and urlsplit(value or "").path not in ("", "/"):
+            raise ValueError("This has a path: protokeep is served at the root of a host name of its own.")
         if fault:  # The message leaves the value out, because it may hold a password.
             raise ValueError(f"This {fault}. Give an address such as {ADDRESSES[str(info.field_name)]}.")
         return value
@@ -336,8 +334,9 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, TelemetrySe
 
     @property
     def mcp_hosts(self) -> tuple[str, ...]:
-        """The names, beside loopback, under which /mcp is served."""
-        return tuple(_comma_separated(self.mcp_allowed_hosts))
+        """The names, beside loopback, under which /mcp is served: those of the setting, and the public one."""
+        public = host_of(self.public_url or "")
+        return (*_comma_separated(self.mcp_allowed_hosts), *([public] if public else []))
 
     @property
     def timing(self) -> Timing:

@@ -22,9 +22,8 @@ from protokeep.core.token_limits import TokenLimits
 from protokeep.identity.jwt_format import REFETCH_AFTER
 from protokeep.metrics import Metrics
 from protokeep.providers.base import Provider
+from protokeep.providers.of_fork import ForkableV0V1, ForkableV0V2
 from protokeep.providers.v0_http import V0Config
-from protokeep.providers.v0_v1 import V0V1
-from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.archives import ChatArchives
 from protokeep.service.authentication import Authenticator
@@ -37,6 +36,7 @@ from protokeep.service.gallery import Gallery
 from protokeep.service.gauges import Gauges
 from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
+from protokeep.service.installation import ForkGuard, require_secret
 from protokeep.service.invitations import Invitations
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_reports import PlanReports
@@ -51,10 +51,11 @@ from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.installation import InstallationStore
 from protokeep.store.invitations import InvitationStore
 from protokeep.store.migrate import migrate, require_sessions
 from protokeep.store.notifications import listening
-from protokeep.store.private_files import create_file, create_folder
+from protokeep.store.private_files import create_file, create_folder, publish
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
@@ -122,34 +123,29 @@ async def build_application(
     migrating: bool = True,
     adopting: bool = True,
     queue: Queue | None = None,
+    any_secret: bool = False,
 ) -> AsyncIterator[Application]:
     """An application, open for as long as the context lasts.
 
     Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False. Without `adopting`, it
     never migrates the `design_mockups` of somebody who has not done so before. `queue` decides when
     the keeper's jobs run; None: they are not run, and the caller takes the keeper's steps. With another `clock` than
-    `utc_now` the process goes by that clock instead of the database's.
+    `utc_now` the process goes by that clock instead of the database's. Raises `OtherSecret` if the database was made
+    with another secret, unless `any_secret` will do.
     """
     await _migrate(settings, migrating=migrating, adopting=adopting)
     database = Database(settings.database_url, settings.connection_limits)
     secret = secret_key(settings)
     clock = SteadyClock(utc_now()) if clock is utc_now else clock
     context = _context(settings, database, secret, clock, queue or NoQueue())
-    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
-    tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
-    sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
     try:
         async with contextlib.AsyncExitStack() as stack:
             await context.heartbeat.synchronise()
+            if not any_secret:
+                await require_secret(context.store.installation_values, context.signer)
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(context.bus, settings.direct_url))
-            yield Application(
-                settings,
-                Keeper(context, key_retention=settings.idempotency_key_retention),
-                tokens,
-                sessions,
-                Hooks(context, secret, settings.public_url),
-            )
+            yield _application(settings, context, secret)
     finally:
         await context.audit.close()
         await context.providers.aclose()
@@ -162,6 +158,15 @@ async def _migrate(settings: Settings, *, migrating: bool, adopting: bool) -> No
         await migrate(settings.direct_url, settings.migrate, adopting=adopting)
     elif not settings.is_embedded:
         await require_sessions(settings.direct_url)
+
+
+def _application(settings: Settings, context: Context, secret: bytes) -> Application:
+    database, clock = context.store.database, context.clock
+    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
+    tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
+    keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
+    return Application(settings, keeper, tokens, sessions, Hooks(context, secret, settings.public_url))
 
 
 def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:
@@ -222,7 +227,7 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
 def _providers(settings: Settings, database: Database, secret: bytes, metrics: Metrics) -> Providers:
     """The provider of the key in the environment, and those of the keys in the database."""
     versions = {"v0": settings.v0_api_version}
-    factory = _provider_factory(settings, metrics)
+    factory = _provider_factory(settings, metrics, ForkGuard(InstallationStore(database), Signer(secret)))
     stored_keys = StoredKeys(KeyStore(database), vault_of(settings, secret), factory, versions)
     providers = Providers(PROVIDERS, stored_keys, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
@@ -234,10 +239,15 @@ def _providers(settings: Settings, database: Database, secret: bytes, metrics: M
     return providers
 
 
-def _provider_factory(settings: Settings, metrics: Metrics) -> Callable[[str, str], Sequence[Provider]]:
+def _provider_factory(
+    settings: Settings, metrics: Metrics, guard: ForkGuard
+) -> Callable[[str, str], Sequence[Provider]]:
     def build(_name: str, key: str) -> Sequence[Provider]:
         config = replace(v0_config(settings, key), metrics=metrics)
-        return V0V1(config), V0V2(config)
+        built = ForkableV0V1(config), ForkableV0V2(config)
+        for provider in built:
+            provider.guard = guard
+        return built
 
     return build
 
@@ -279,10 +289,22 @@ def secret_key(settings: Settings) -> bytes:
 
 
 def _stored_secret(path: Path) -> bytes:
-    if not path.exists():
-        create_folder(path.parent)
-        _create_secret(path)
-    secret = path.read_bytes().strip()
+    try:
+        if not path.exists():
+            create_folder(path.parent)
+            _create_secret(path)
+    except OSError as error:
+        raise NotConfigured(
+            f"{path} cannot be made ({error.strerror}). Set PROTOKEEP_SECRET_KEY, or let the user that runs protokeep "
+            "write there."
+        ) from error
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise NotConfigured(
+            f"{path} cannot be read ({error.strerror}). Let the user that runs protokeep read it, or set "
+            "PROTOKEEP_SECRET_KEY."
+        ) from error
     if not secret:
         raise NotConfigured(
             f"{path} is empty, so that anyone could sign tokens. Restore it from your copy; without one remove it, "
@@ -301,6 +323,6 @@ def _create_secret(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+            publish(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -157,3 +157,33 @@ async def test_a_variant_is_made_current_and_named_over_the_api(served: Demo) ->
 
     assert (made.is_current, made.variant, before.is_current, before.variant) == (True, 1, False, 2)
     assert (named.variant_name, nameless.variant_name) == ("Dark header", None)
+
+
+async def test_products_are_arranged_over_the_api_by_both_clients(served: Demo) -> None:
+    """
+    Tags, archive, favourites, and several at once, of which one is refused. A viewer has favourites only.
+    """
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        shop = await keep.ensure("shop/é", "A landing page")
+        tagged = await keep.set_tag("shop/é", "50% / Über")
+        await keep.set_favourite("shop/é")
+        archived = await keep.set_archived("shop/é")
+        listed = [one.id async for one in keep.search(tag="50% / über", favourite=True, archived="only", sort="name")]
+        results = await keep.several([shop.id, "nonsense"], "untag", ["50% / über"])
+    with Protokeep(served.url, served.token) as again:
+        back = again.set_archived("shop/é", archived=False)
+        again.set_favourite("shop/é", favourite=False)
+        left = list(again.search(favourite=True))
+        refused = again.several(["nonsense"], "delete")
+    async with AsyncProtokeep(served.url, served.viewer_token) as keep:
+        await keep.set_favourite("shop/é")
+        with pytest.raises(NotAllowed):
+            await keep.set_tag("shop/é", "mine")
+
+    assert (tagged.tags, archived.archived_at is not None, listed) == (("50% / über",), True, [shop.id])
+    assert [(one.problem is None, one.prototype.tags if one.prototype else None) for one in results] == [
+        (True, ()),
+        (False, None),
+    ]
+    assert (back.archived_at, left) == (None, [])
+    assert [one.problem["status"] for one in refused if one.problem] == [404]

@@ -87,6 +87,8 @@ def test_allowed_host_names_are_separated_by_commas() -> None:
     Names are given separated by commas.
     """
     assert Settings(mcp_allowed_hosts="a.example, b.example").mcp_hosts == ("a.example", "b.example")
+    assert Settings(public_url="https://Keep.example:8443/").mcp_hosts == ("keep.example",)
+    assert Settings(mcp_allowed_hosts="a.example", public_url="http://[::1]:80").mcp_hosts == ("a.example", "[::1]")
 
 
 async def test_stdio_without_a_server_says_what_to_start(served: Demo) -> None:

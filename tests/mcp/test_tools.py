@@ -9,6 +9,7 @@ import pytest
 
 from live_server import Demo
 from mcp_session import TRANSPORTS, answer, assistant, refusal, text_of
+from protokeep.client import Protokeep
 
 pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -34,15 +35,19 @@ async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transp
 
 async def test_what_exists_is_found_and_what_may_have_been_meant_is_told(served: Demo, transport: str) -> None:
     """
-    An assistant looks first; and when it did not, the next step says what to ask the user.
+    An assistant looks first, also at what is archived; and when it did not, the next step says what to ask the user.
     """
     async with assistant(served, transport) as client:
         await answer(client, "ensure_prototype", product_id="bakery-shop", prompt="A landing page for a bakery")
+        with Protokeep(served.url, served.token) as keep:
+            keep.set_tag("bakery-shop", "retail")
+            keep.set_archived("bakery-shop")
         found = await answer(client, "find_prototypes", words="BAKERY landing")
         nothing = await answer(client, "find_prototypes", words="zeppelin", state="")
         other = await answer(client, "ensure_prototype", product_id="Bakery Shop", prompt="Something else")
 
         assert [row["product_id"] for row in found["prototypes"]] == ["bakery-shop"]
+        assert [(row["tags"], row["is_archived"]) for row in found["prototypes"]] == [(["retail"], True)]
         assert nothing["prototypes"] == []
         assert "did they mean bakery-shop?" in other["next_step"]
 

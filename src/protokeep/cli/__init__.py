@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,6 +20,7 @@ from protokeep.cli import (
     demo,
     doctor,
     hooks,
+    installation,
     invitations,
     keys,
     mcp,
@@ -35,11 +37,14 @@ from protokeep.cli import (
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
 from protokeep.cli.terminal import (
     OutputFailed,
+    are_notices_json,
     fault_of_arguments,
+    is_logging_json,
     prepare_streams,
     print_json,
     print_notice,
     print_text,
+    write_notices_as_json,
 )
 
 
@@ -74,6 +79,7 @@ for module in (
     mcp,
     doctor,
     reindex,
+    installation,
     workspace_settings,
 ):
     app.add_typer(module.app)
@@ -96,20 +102,17 @@ def _program(
 
 
 def main() -> None:
-    """Run the command line. A `ProtokeepError` becomes one line on stderr and exit code 1."""
-    from protokeep.core.errors import ProtokeepError
+    """Run the command line. What ends a command is one line on stderr; only a fault of protokeep's is a traceback."""
+    from protokeep.cli.signals import end_at_once_when_asked
 
+    end_at_once_when_asked(is_server=sys.argv[1:2] in (["serve"], ["worker"]))
     prepare_streams()
+    write_notices_as_json(is_logging_json(sys.argv[1:]))
     if fault := fault_of_arguments(sys.argv[1:]):
-        print_notice(fault)
+        print_notice(fault, "error")
         sys.exit(EXIT_USAGE)
     try:
         app()
-    except ProtokeepError as error:
-        print_notice(str(error))
-        if "--json" in sys.argv:
-            print_json({"error": str(error)})
-        sys.exit(EXIT_ERROR)
     except OutputFailed as error:
         with contextlib.suppress(OSError):
             sys.stdout.close()  # Otherwise the interpreter tries to flush again when it exits, and reports that error.
@@ -118,3 +121,20 @@ def main() -> None:
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the outermost line of every command
+        _end_with(error)
+
+
+def _end_with(error: Exception) -> NoReturn:
+    """Say what ended the command, and exit. Raises the error again if it is a fault of protokeep's own."""
+    from protokeep.cli.faults import words_for
+
+    words = words_for(error)
+    if words is None and not are_notices_json():
+        raise error
+    if words is None:
+        words = "This is a fault of protokeep's: " + " ".join(traceback.format_exception(error))
+    print_notice(words, "error")
+    if "--json" in sys.argv:
+        print_json({"error": words})
+    sys.exit(EXIT_ERROR)

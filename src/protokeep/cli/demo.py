@@ -82,7 +82,7 @@ async def run_demo(port: int, sandbox_port: int | None, data: Path | None, v0_ap
         stop = await stack.enter_async_context(stop_signal())
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protokeep-demo-")))
         with _exit_if_taken(port, "--port"):
-            listener = listen("127.0.0.1", port)
+            listener = stack.enter_context(contextlib.closing(listen("127.0.0.1", port)))
         logs.configure("warning")
         v0_url = await _enter_emulated_v0(stack, sandbox_port)
         web_app = create_app(_demo_settings(folder, port, v0_url, v0_api_version))

@@ -34,11 +34,17 @@ def settings_of(**overrides: Any) -> Settings:
 
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except OSError as error:
+        print_notice(f".env cannot be read ({error.strerror}). Let the user that runs protokeep read it.", "error")
+        raise typer.Exit(EXIT_USAGE) from None
+    except UnicodeDecodeError:
+        print_notice(".env is no text in UTF-8. Write it in that encoding.", "error")
+        raise typer.Exit(EXIT_USAGE) from None
     except ValidationError as error:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"]).upper()
             name = name if name.startswith("V0_") or not name else f"PROTOKEEP_{name}"
-            print_notice(f"{name + ': ' if name else ''}{fault['msg'].removeprefix('Value error, ')}")
+            print_notice(f"{name + ': ' if name else ''}{fault['msg'].removeprefix('Value error, ')}", "error")
         raise typer.Exit(2) from None
 
 
@@ -49,7 +55,7 @@ def require_usable_environment(settings: Settings) -> None:
 
     called = [urlsplit(address).hostname or "" for address in (settings.v0_base_url, settings.oidc_issuer) if address]
     if not all(is_loopback(host) for host in called) and (fault := environment_fault(os.environ)):
-        print_notice(fault)
+        print_notice(fault, "error")
         raise typer.Exit(EXIT_USAGE)
 
 
@@ -70,12 +76,15 @@ def name_database(settings: Settings) -> None:
         print_notice(f"in the database {file}" + ("" if file.exists() else ", which is made now"))
 
 
-def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str = "") -> T:
+def run_with_application(
+    use: Callable[[Application], Awaitable[T]], advice: str = "", *, any_secret: bool = False
+) -> T:
     """The result of `use`, called with an application on the database of the settings.
 
     The database is named on standard error, and created if it is not there. An owner's `design_mockups` is not changed
     in passing: the command says what to run.
-    If the outcome of `use` is unknown, the command prints `advice` and exits.
+    If the outcome of `use` is unknown, the command prints `advice` and exits. `any_secret`: the database may have been
+    made with another secret.
     """
     from protokeep.wiring import build_application
 
@@ -83,7 +92,7 @@ def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str
     name_database(settings)
 
     async def main() -> T:
-        async with build_application(settings, adopting=False) as application:
+        async with build_application(settings, adopting=False, any_secret=any_secret) as application:
             with advise_if_outcome_unknown(advice):
                 return await use(application)
 
@@ -112,6 +121,17 @@ def tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set from now on, until the event loop is closed.
+
+    For a process that is ready: before that, a signal ends it at once (`cli/signals.py`).
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 @contextlib.asynccontextmanager

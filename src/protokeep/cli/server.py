@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep import __version__
 from protokeep.cli.options import AsJson
 from protokeep.cli.runtime import (
     require_usable_environment,
     run_until_done,
     settings_of,
+    stop_event,
     stop_signal,
     tune_gc,
     usable_settings,
 )
-from protokeep.cli.terminal import print_json, print_notice
+from protokeep.cli.terminal import print_json, print_notice, write_notices_as_json
 
 if TYPE_CHECKING:
+    import socket
+
     from protokeep.settings import Settings
     from protokeep.wiring import Application
 
@@ -36,41 +40,64 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [8400]")] = None,
 ) -> None:
     """Serve the API and run the jobs."""
-    from protokeep import logs
-
     settings = usable_settings(host=host, port=port)
-    logs.configure(settings.log_level, settings.log_format)
+    _configure_logs(settings)
 
     async def main() -> None:
         from protokeep.doctor import reasons_not_to_serve
-        from protokeep.web.app import create_app
-        from protokeep.web.protocol import RequestBounds
-        from protokeep.web.server import address_of, listen, serving
+        from protokeep.web.server import listen
 
         for reason in (reasons := await reasons_not_to_serve(settings)):
-            print_notice(f"{reason}.")
+            print_notice(f"{reason}.", "error")
         if reasons:
             raise typer.Exit(2)
         try:
             listener = listen(settings.host, settings.port)
         except OSError as error:
-            print_notice(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}.")
+            print_notice(_cannot_listen(settings.host, settings.port, error), "error")
             raise typer.Exit(1) from None
-        await _migrate_first(settings)
-        web_app = create_app(settings)
-        bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
-        listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
-        async with stop_signal() as stop, listening, _monitored_server(web_app.state):
-            tune_gc()
-            print_notice(f"serving on {address_of(listener)}")
-            await _say_how_to_sign_in(web_app.state.application)
-            await stop.wait()
-            stop.clear()
-            web_app.state.draining = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.drain)
+        with contextlib.closing(listener):
+            await _migrate_first(settings)
+            await _serve_until_stopped(settings, listener)
 
     run_until_done(main())
+
+
+async def _serve_until_stopped(settings: Settings, listener: socket.socket) -> None:
+    from protokeep.web.app import create_app
+    from protokeep.web.protocol import RequestBounds
+    from protokeep.web.server import address_of, serving
+
+    web_app = create_app(settings)
+    bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
+    listening = serving(
+        web_app, listener, proxies=settings.proxies, bounds=bounds, keep_alive=settings.keep_alive_seconds
+    )
+    async with listening, _monitored_server(web_app.state):
+        stop = stop_event()
+        tune_gc()
+        print_notice(f"version {__version__}, serving on {address_of(listener)}")
+        await _say_how_to_sign_in(web_app.state.application)
+        await stop.wait()
+        stop.clear()
+        web_app.state.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), settings.drain)
+
+
+def _configure_logs(settings: Settings) -> None:
+    """Write the log as the settings say; in a JSON log notices are lines of JSON, too."""
+    from protokeep import logs
+
+    logs.configure(settings.log_level, settings.log_format)
+    write_notices_as_json(settings.log_format == "json")
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    return (
+        f"cannot listen on {host}:{port}: {error.strerror}. Choose others with --host and --port, or with "
+        "PROTOKEEP_HOST and PROTOKEEP_PORT."
+    )
 
 
 @contextlib.asynccontextmanager
@@ -112,34 +139,33 @@ async def _say_how_to_sign_in(application: Application) -> None:
 async def _migrate_first(settings: Settings) -> None:
     """Migrate before the server starts, so that a database that cannot be used is one line, and no traceback."""
     from protokeep.store.migrate import migrate
+    from protokeep.store.migrate_sqlite import require_writable
 
     if settings.migrate != "off":
         await migrate(settings.direct_url, settings.migrate)
+    if settings.database_file is not None:
+        await asyncio.to_thread(require_writable, settings.database_file)
 
 
 @app.command(epilog="Example: PROTOKEEP_DATABASE_URL=postgresql://... protokeep worker")
 def worker() -> None:
     """Run jobs without serving. Needs PostgreSQL; run as many as you like."""
-    from protokeep import logs
-
     settings = settings_of()
+    _configure_logs(settings)
     if settings.is_embedded:
         print_notice("a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.")
         raise typer.Exit(2)
     require_usable_environment(settings)
-    logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
         from protokeep.jobs import application_with_jobs
 
-        async with (
-            stop_signal() as stop,
-            application_with_jobs(settings) as application,
-            _monitored(application, stop.is_set),
-        ):
-            tune_gc()
-            print_notice("working")
-            await stop.wait()
+        async with application_with_jobs(settings) as application:
+            stop = stop_event()
+            async with _monitored(application, stop.is_set):
+                tune_gc()
+                print_notice(f"version {__version__}, working")
+                await stop.wait()
 
     run_until_done(main())
 
@@ -158,6 +184,7 @@ def migrate(
         sys.stdout.write(plain_sql())
         return
     settings = settings_of()
+    _configure_logs(settings)
     scope: Scope = "own" if settings.migrate == "own" else "all"
     asyncio.run(run_migrations(settings.direct_url, scope))
     if as_json:
@@ -203,7 +230,13 @@ def sandbox(
 
     async def main() -> None:
         emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds), allowed_hosts=allow_host or ())
-        async with stop_signal() as stop, running(emulator, host, port) as url:
+        async with contextlib.AsyncExitStack() as stack:
+            stop = await stack.enter_async_context(stop_signal())
+            try:
+                url = await stack.enter_async_context(running(emulator, host, port))
+            except OSError as error:
+                print_notice(f"cannot listen on {host}:{port}: {error.strerror}. Choose others with --host and --port.")
+                raise typer.Exit(1) from None
             print_notice(f"sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)")
             await stop.wait()
 

@@ -10,11 +10,17 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import typer
 
 from protokeep.core.foreign_text import is_seen, one_line, visible
+
+#: The setting of the log's form, which counts before the settings are read.
+LOG_FORMAT = "PROTOKEEP_LOG_FORMAT"
+#: Whether notices are lines of a JSON log, for commands whose output a program collects.
+_notices_are_json = False
 
 
 class OutputFailed(OSError):
@@ -36,8 +42,28 @@ def print_text(text: str) -> None:
     _write(sys.stdout, visible(text) + "\n")
 
 
-def print_notice(text: str) -> None:
-    """Print a line, or several, on standard error, in the name of the program."""
+def write_notices_as_json(chosen: bool) -> None:
+    """Let `print_notice` write lines of a JSON log from here on, or text for people."""
+    global _notices_are_json  # noqa: PLW0603 - standard error is one for the whole process, too
+    _notices_are_json = chosen
+
+
+def are_notices_json() -> bool:
+    """Whether `print_notice` writes lines of a JSON log."""
+    return _notices_are_json
+
+
+def is_logging_json(arguments: Sequence[str]) -> bool:
+    """Whether a command keeps a log and the environment asks for JSON: already the first line is JSON then."""
+    return arguments[:1] in (["serve"], ["worker"], ["migrate"]) and os.environ.get(LOG_FORMAT) == "json"
+
+
+def print_notice(text: str, level: str = "info") -> None:
+    """Print a line, or several, on standard error, in the name of the program. `level` is for a JSON log."""
+    if _notices_are_json:
+        line = {"event": visible(text), "level": level, "timestamp": datetime.now(UTC).isoformat()}
+        _write(sys.stderr, json_text(line, None, sys.stderr.encoding) + "\n")
+        return
     _write(sys.stderr, f"protokeep: {visible(text)}\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 #: IPv6 addresses of one network count as one: somebody who has the network has all of them.
 IPV6_PREFIX = 64
@@ -27,6 +28,12 @@ def network_of(text: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((int(parsed), IPV6_PREFIX), strict=False))
     return plain_address(text)
+
+
+def host_of(url: str) -> str:
+    """The host of a URL as a `Host` header names it, without its port; empty for a text that names none."""
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

@@ -36,6 +36,8 @@ class Signer:
     def __init__(self, secret: bytes) -> None:
         """`secret`: the installation's secret key, the same in every process."""
         self._key = hmac.digest(secret, b"chat-metadata", hashlib.sha256)
+        #: Tells this secret from others, and nothing about it.
+        self.mark = hmac.digest(secret, b"secret-mark", hashlib.sha256).hex()[:32]
 
     def sign(self, metadata: Mapping[str, str]) -> str:
         """The signature of metadata, as URL-safe text of 43 characters."""

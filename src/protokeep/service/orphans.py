@@ -28,6 +28,8 @@ from protokeep.store.sql import LostRace
 
 log = structlog.get_logger(__name__)
 
+#: How far the builder's clock may be ahead of ours before its chats count as made since a start.
+CLOCK_SLACK = timedelta(minutes=5)
 #: How soon a search that was cut is resumed.
 CUT_PAUSE = timedelta(seconds=2)
 #: From one comparison to the next after the database went back.
@@ -202,11 +204,24 @@ class OrphanReconciler:
             await provider.delete(chat.chat_id)  # Its prototype was deleted: the chat has to go, too.
         if (account, chat.chat_id) not in self._never_adopted:
             log.warning("orphan_adopted", outcome=outcome, account=account, chat_id=chat.chat_id)
+        if outcome == "adopted":
+            self._notice_twin(orphan)
         if outcome in ADOPTED:
             if orphan.only_free_slot:
                 await settle_restored(context, orphan.marker, chat)
             await context.queue.track(account)
         return outcome
+
+    def _notice_twin(self, orphan: OrphanChat) -> None:
+        """Say that a copy of this installation is at work: somebody else made a chat in our name since we started.
+
+        Whatever a process on this database makes has a row before it is made.
+        """
+        started_at = self._context.heartbeat.trusted_from
+        if orphan.only_free_slot or started_at is None or orphan.made_at < started_at + CLOCK_SLACK:
+            return
+        fix = "Stop the process on the copy, and run there: protokeep fork-installation --yes"
+        log.error("installation_runs_twice", account=orphan.account, chat_id=orphan.chat_id, fix=fix)
 
     async def _orphan_of(self, account: str, provider: Provider, chat: RemoteChat) -> OrphanChat:
         """The chat with its checked metadata. Raises `ValueError` or `InvalidInput` when no row may be made of it."""

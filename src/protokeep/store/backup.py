@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from protokeep.core.errors import InvalidInput, NotReady
-from protokeep.store.private_files import create_file
+from protokeep.store.private_files import create_file, publish
 
 #: Pages copied at a time; writers continue in between.
 PAGES = 1000
@@ -36,7 +36,7 @@ def backup(source: Path, target: Path) -> None:
             found = writing.execute("PRAGMA quick_check").fetchone()[0]
         if found != "ok":
             raise NotReady(f"The copy did not pass SQLite's check ({found}); it was deleted.")
-        os.link(draft, target)
+        publish(draft, target)
     except (OSError, sqlite3.Error) as error:
         raise NotReady(f"The copy failed: {error}.") from error
     finally:

@@ -258,7 +258,9 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         # What asyncpg says of an address that it cannot take apart may repeat a piece of the password.
         speaks = not isinstance(error, ValueError | OverflowError) and bool(str(error))
         reason = str(error) if speaks else type(error).__name__
-        raise MigrationError(f"Cannot connect to PostgreSQL ({reason}). Check the address.") from error
+        raise MigrationError(
+            f"Cannot connect to PostgreSQL ({reason}). Is it running, and is PROTOKEEP_DATABASE_URL right?"
+        ) from error
     try:
         await _require_session(connection, dsn)
         yield connection

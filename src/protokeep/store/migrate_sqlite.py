@@ -52,6 +52,21 @@ def migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
                 _record_sqlite(driver, before)
 
 
+def require_writable(path: Path) -> None:
+    """Makes sure that the file does not lie on a read-only volume. Raises `MigrationError`."""
+    with contextlib.closing(open_sqlite(path)) as file:
+        try:
+            file.execute("PRAGMA busy_timeout = 0")
+            file.execute("BEGIN IMMEDIATE")  # Under WAL this is not refused yet.
+            file.execute("UPDATE protokeep_meta SET value = value WHERE name = 'installed_at'")
+            file.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):  # Another process writes: then it can be written.
+                raise MigrationError(
+                    f"{path} cannot be written ({error}). PROTOKEEP_DATABASE_URL says where it is."
+                ) from error
+
+
 def open_sqlite(path: Path) -> sqlite3.Connection:
     """A connection without transactions of its own. Raises `MigrationError`."""
     try:
@@ -60,7 +75,9 @@ def open_sqlite(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(path, timeout=revisions.LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise MigrationError(f"Cannot open {path}: {reason}. Is its folder there, and writable?") from error
+        raise MigrationError(
+            f"Cannot open {path}: {reason}. Is its folder there, and writable? PROTOKEEP_DATABASE_URL says where it is."
+        ) from error
 
 
 def sqlite_revisions(connection: Any) -> set[str]:

@@ -58,6 +58,24 @@ def _write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+#: What file systems say that have no hard links: exFAT, many network shares and volumes of containers.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Gives a draft its name, where nothing has that name yet; the draft's own name may stay. Raises `OSError`.
+
+    Where the file system has no hard links, an empty file holds the name until the draft takes its place.
+    """
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(create_file(path))
+        os.replace(draft, path)
+
+
 def create_database(path: Path) -> None:
     """Creates an empty file for a SQLite database, unless there is one. Raises `OSError`.
 

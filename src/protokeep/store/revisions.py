@@ -66,7 +66,8 @@ def is_done(revisions: set[str], heads: Sequence[str]) -> bool:
     newer = revisions.difference(HEADS["all"])
     if newer and max(newer) > max(HEADS["all"]):
         raise MigrationError(
-            f"A newer protokeep has migrated this database (revision {max(newer)}). Use that or a later one."
+            f"A newer protokeep has migrated this database (revision {max(newer)}). Start that version or a later "
+            "one; or this one with PROTOKEEP_MIGRATE=off, which takes the database as it is."
         )
     return revisions.issuperset(heads)
 
@@ -116,4 +117,8 @@ def _advice(sqlstate: str | None, message: str, *, is_own: bool) -> str:
             return f"design_mockups lacks a column that its indexes need: {message}. Add it, then try again."
     if message.startswith("database is locked"):
         return f"Another process has been writing here for over {LOCK_WAIT_SECONDS} seconds. Try again."
+    if message.startswith("database or disk is full"):
+        return "The disk is full. Make room where PROTOKEEP_DATABASE_URL leads, then try again."
+    if message.startswith(("[Errno", "attempt to write a readonly", "unable to open")):
+        return f"The database cannot be written ({message}). PROTOKEEP_DATABASE_URL says where it is."
     return f"The database refused a change, and was left as it was: {message}."

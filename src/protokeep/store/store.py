@@ -26,6 +26,7 @@ from protokeep.store.events import add_event
 from protokeep.store.gauges import GaugeStore
 from protokeep.store.hooks import HookStore
 from protokeep.store.idempotency import IdempotencyKeys
+from protokeep.store.installation import InstallationStore
 from protokeep.store.mapping import prototype_of
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.owner_table import OwnerTable
@@ -61,6 +62,7 @@ class Store(Prototypes):
         self.claims = claims.Claims(database, self._changes)
         self.gauges = GaugeStore(database)
         self.hooks = HookStore(database)
+        self.installation_values = InstallationStore(database)
         self.idempotency = IdempotencyKeys(database)
         self.pictures = Pictures(database)
         self.plans = PlanStore(database)

@@ -76,6 +76,7 @@ async def principal_of(request: Request) -> Principal:
         raise
     await rates.request(principal)
     WORKING_FOR.set(principal.workspace_id)
+    request.state.workspace_id = principal.workspace_id  # For the line of the log.
     return replace(principal, address=client_address(request))
 
 

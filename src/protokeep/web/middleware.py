@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from uuid import uuid4
 
 import structlog
 from fastapi import Request
@@ -19,6 +18,7 @@ from protokeep.core.rate_limit import TokenBucket
 from protokeep.core.validation import whole_number_of
 from protokeep.settings import Settings
 from protokeep.web import api, pages, posted_forms, problems
+from protokeep.web.access_log import log_answer, request_id_of, trace_of
 from protokeep.web.json_bounds import VALUES_MAX, has_too_many_values
 from protokeep.web.page_slots import PageSlots
 
@@ -109,13 +109,16 @@ class RequestLimits:
         if raw_path.startswith(api.PRODUCT_PATHS):
             # A product id may contain a slash. Only the percent-encoded path tells it from a separator.
             scope["path"] = raw_path.decode("latin-1")
-        request_id = uuid4().hex[:16]
+        began, status = time.monotonic(), None
+        request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_id, **trace_of(scope["headers"]))
 
         async def sending(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = [*message["headers"], (b"x-request-id", request_id.encode()), *self._headers]
                 if scope["app"].state.draining:
                     headers.append((b"connection", b"close"))
@@ -124,15 +127,22 @@ class RequestLimits:
                 message["headers"] = headers
             await send(message)
 
+        try:
+            await self._answer(scope, receive, sending)
+        finally:
+            if self._settings.access_log:
+                log_answer(scope, status, began)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         rejection = self._head_rejection(scope)
         try:
             body = None if rejection else await self._bounded_body(scope, receive)
         except _ClientGone:
             return
         if body is None:
-            await (rejection or self._too_large(scope))(scope, receive, sending)
+            await (rejection or self._too_large(scope))(scope, receive, send)
             return
-        await self._app(scope, body, sending)
+        await self._app(scope, body, send)
 
     def _head_rejection(self, scope: Scope) -> Response | None:
         """The error for headers or an address that are too long; None: both are short enough."""

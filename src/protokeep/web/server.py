@@ -15,6 +15,9 @@ from protokeep.web.protocol import RequestBounds, bounded_protocol
 
 #: How long a stop waits for requests under way.
 GRACE_SECONDS = 2
+#: How long an idle connection stays open: longer than the 60 s of common load balancers, which otherwise send a request
+#: into a connection that is just being closed.
+KEEP_ALIVE_SECONDS = 75
 BOUNDS = RequestBounds()
 
 
@@ -63,21 +66,34 @@ def address_of(listener: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), bounds: RequestBounds = BOUNDS
+    app: Any,
+    listener: socket.socket,
+    *,
+    proxies: Sequence[str] = (),
+    bounds: RequestBounds = BOUNDS,
+    keep_alive: int = KEEP_ALIVE_SECONDS,
 ) -> AsyncIterator[Server]:
     """Serve `app` on `listener` for as long as the context lasts; entered once the server is ready.
 
-    The client's address and scheme are taken from the headers of `proxies` only. Raises `RuntimeError` if the server
-    does not start.
+    The client's address and scheme are taken from the headers of `proxies` only. Whatever the lifespan of `app` raises
+    is raised here: uvicorn itself would write a traceback and exit.
     """
+    async with app.router.lifespan_context(app), _answering(app, listener, proxies, bounds, keep_alive) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def _answering(
+    app: Any, listener: socket.socket, proxies: Sequence[str], bounds: RequestBounds, keep_alive: int
+) -> AsyncIterator[Server]:
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
-        lifespan="on",
+        lifespan="off",
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=30,
+        timeout_keep_alive=keep_alive,
         http=bounded_protocol(bounds),
         ws="none",  # No route uses WebSockets, and the limits would not apply to them.
         proxy_headers=bool(proxies),

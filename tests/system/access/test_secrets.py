@@ -18,7 +18,8 @@ from fake_issuer import FakeIssuer
 from processes import Ended, run, started
 from protokeep import logs
 from protokeep.core.errors import DatabaseUnavailable, NotReady
-from protokeep.doctor import Finding, check_secrets, examine, reasons_not_to_serve, warnings_at_start
+from protokeep.doctor import examine, reasons_not_to_serve, warnings_at_start
+from protokeep.doctor_secrets import Finding, check_secrets
 from protokeep.settings import SECRETS, Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate

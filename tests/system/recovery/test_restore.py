@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from people import ADA, ANN
 from postgres import PostgresServer
-from protokeep.core.errors import InvalidInput, NotReady
+from protokeep.core.errors import InvalidInput, NotNow, NotReady
 from protokeep.core.prototype import State, Status
+from protokeep.service.installation import fork
 from protokeep.store.backup import backup
-from world import PROMPT, World, both_versions
+from world import ADA, ANN, PROMPT, World, both_versions
 
 Snapshot = Callable[[], Awaitable[Callable[[], Awaitable[None]]]]
 
@@ -242,3 +243,96 @@ async def test_what_the_bin_deleted_since_the_copy_is_not_deleted_twice_and_does
     assert (await world.get(saved.id)).state is State.READY
     deletions = [world.sandbox.deletions.done[str(one.chat_id)] for one in (binned, used, saved)]
     assert deletions == [1, 1, 0]
+
+
+@both_versions
+async def test_a_fork_changes_no_chat_of_the_original(world: World, snapshot: Snapshot) -> None:
+    """
+    Staging made from a copy, at the same account: it deletes, continues and takes back nothing that it has not made,
+    and the original takes back nothing of it.
+    """
+    original_url = world.database_url
+    ready = await world.complete("ready")
+    under_way = await world.ensure("under-way")
+    use_copy = await snapshot()
+    await world.first.context.heartbeat.beat()
+    with pytest.raises(NotNow, match="Stop every"):
+        await fork(world.first.context)
+    await world.sweep()
+    await world.complete("later")
+    await world.sweep()
+    originals = _chats(world)
+    await use_copy()
+
+    _, _, ended = await fork(world.first.context)
+    await _end(world)
+    await world.node()
+    claimed = await world.keeper.iterate(ANN, ready.id, "Make it blue", wait=0.0)
+    for _ in range(4):
+        world.clock.advance(120)
+        await world.sweep()
+        await world.keeper.reconcile()
+    asked = await world.get(claimed.id)
+    await world.keeper.delete(ADA, ready.id, at_once=True)
+    for _ in range(4):
+        world.clock.advance(120)
+        await world.sweep()
+    kept = await world.get(ready.id)
+
+    assert len(originals) == 3
+    assert {chat_id: chat for chat_id, chat in _chats(world).items() if chat_id in originals} == originals
+    assert (ended, await world.listed("later")) == (1, [])
+    assert (await world.get(under_way.prototype.id)).status is Status.FAILED
+    assert "copied from" in f"{asked.generation} {kept.generation}"
+
+    own = await world.complete("own")
+    gone = await world.keeper.delete(ADA, own.id, at_once=True)
+    other = await world.complete("other")
+    await _end(world)
+    world.database_url = original_url
+    await world.node()
+    for _ in range(4):
+        world.clock.advance(120)
+        await world.keeper.reconcile()
+        await world.sweep()
+
+    assert (gone, world.sandbox.chats[str(own.chat_id)].deleted) == (None, True)
+    assert (await world.listed("other"), world.sandbox.chats[str(other.chat_id)].deleted) == ([], False)
+
+
+@both_versions
+async def test_a_copy_in_use_is_said(world: World, snapshot: Snapshot) -> None:
+    """
+    Two installations with one id: when the copy has made a chat, the original's log names it, and what helps.
+    """
+    original_url = world.database_url
+    use_copy = await snapshot()
+    await world.sweep()
+    await use_copy()
+    world.clock.advance(600)
+    twin = await world.complete("twin")
+    copy_url, original = world.database_url, world.nodes
+    world.database_url, world.nodes = original_url, []
+    await world.node(single_process=True)
+    with capture_logs() as before:
+        await world.sweep()
+        await world.keeper.reconcile()
+    world.nodes, world.database_url = [*original, *world.nodes], copy_url
+    world.clock.advance(600)
+    second = await world.complete("second")
+    world.nodes = world.nodes[::-1]
+    with capture_logs() as lines:
+        for _ in range(4):
+            world.clock.advance(180)
+            await world.keeper.reconcile()
+
+    named = [line["chat_id"] for line in lines if line["event"] == "installation_runs_twice"]
+    assert (named, "installation_runs_twice" in str(before), twin.chat_id in named) == ([second.chat_id], False, False)
+
+
+def _chats(world: World) -> dict[str, tuple[bool, int, str]]:
+    """What v0 shows of every chat: whether it is deleted, its messages and its metadata."""
+    return {
+        chat.id: (chat.deleted, len(chat.messages), str(sorted(chat.metadata.items())))
+        for chat in world.sandbox.chats.values()
+    }

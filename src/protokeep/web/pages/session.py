@@ -136,6 +136,7 @@ async def _visitor(request: Request, *, renew: bool) -> Visitor:
     if not session_secret:
         raise NotAuthenticated("You are not signed in.")
     visitor = await visitor_of_session(request, session_secret, sent_at, renew=renew)
+    request.state.workspace_id = visitor.principal.workspace_id  # For the line of the log.
     await request.app.state.rates.page(visitor.principal)
     WORKING_FOR.set(visitor.principal.workspace_id)
     request.state.visitor = visitor
