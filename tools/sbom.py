@@ -77,7 +77,7 @@ def _licence_of(name: str) -> dict[str, object] | None:
     if "License-Expression" in told:
         return {"expression": told["License-Expression"]}
     known = [one.rpartition(" :: ")[2] for one in told.get_all("Classifier") or () if one.startswith("License :: ")]
-    text = ", ".join(known) or (told["License"] if "License" in told else "")
+    text = ", ".join(known or told.get_all("License") or ())
     return {"license": {"name": text}} if text and len(text) <= NAME_LENGTH else None
 
 
