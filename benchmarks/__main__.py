@@ -44,6 +44,7 @@ BENCHMARKS = {
     "grouping": "Grouping the chats of an account",
     "catalogue": "Searches, and what exists already",
     "scrape": "A reading of the metrics",
+    "start": "A start from the wheel",
 }
 
 
