@@ -114,8 +114,9 @@ def test_files_agree_on_version_ports_and_user() -> None:
     port = Settings.model_fields["port"].default
     metrics_port = int(config["data"]["PROTOKEEP_METRICS_PORT"])
     ports = [sorted(one["containerPort"] for one in pod["containers"][0]["ports"]) for pod in pods()]
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/deployment.md"))
 
-    assert set(re.findall(r"protokeep:(\d[\w.]*)", "".join(told.values()))) == {__version__}
+    assert set(re.findall(r"protokeep[:-](\d[\w.]*)", pages + "".join(told.values()))) == {__version__}
     assert all(str(port) in told[file] for file in (IMAGE, COMPOSE, NGINX, CADDY))
     assert ports == [[port, metrics_port], [metrics_port]]
     assert service["spec"]["ports"][0]["targetPort"] == "http"
