@@ -46,6 +46,7 @@ BENCHMARKS = {
     "scrape": "A reading of the metrics",
     "counters": "Rows that many write",
     "scale": "Scale, simulated",
+    "start": "A start from the wheel",
 }
 
 

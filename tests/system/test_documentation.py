@@ -137,7 +137,7 @@ def test_every_command_exists(page: Path) -> None:
     unknown = []
     for line in code_of(page):
         if found := re.search(r"(?:^|/|[A-Z]=\S+ )protokeep ([a-z-][^|<>#]*)", line):
-            unknown += [f"{line}: {word}" for word in _unknown_words(found[1])]
+            unknown += [f"{line}: {word}" for word in unknown_words(found[1])]
         if (found := re.match(r"\s*make ([a-z]+)", line)) and found[1] not in targets:
             unknown.append(line)
 
@@ -150,7 +150,7 @@ def _program() -> Any:
     return get_command(cli.app)
 
 
-def _unknown_words(words: str) -> Iterator[str]:
+def unknown_words(words: str) -> Iterator[str]:
     """The command or the options that a line of the command line gets wrong."""
     command = _program()
     for number, word in enumerate(words.split()):
