@@ -229,6 +229,11 @@ def team_steps(made: dict[str, Any], code: str, viewer: str) -> dict[str, Step]:
     return {**_home(code), **_products(made), **_forms(made), **_administration(made), **_seen_by(viewer), **_wrong()}
 
 
+def readme_steps(made: dict[str, Any]) -> dict[str, Step]:
+    """The pages of which the README shows pictures."""
+    return {**_home(""), **_forms(made)}
+
+
 def _home(code: str) -> dict[str, Step]:
     columns = "state,person,made,updated,took,variants,tags,provider,credits,id"
     return {

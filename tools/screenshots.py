@@ -32,6 +32,7 @@ from screenshot_steps import (  # noqa: E402
     at,
     clean_up_steps,
     empty_steps,
+    readme_steps,
     sign_in,
     team_steps,
 )
@@ -188,7 +189,7 @@ async def for_readme(folder: Path) -> None:
                     )
                     page = await context.new_page()
                     await sign_in(page, url, TOKEN)
-                    await team_steps(made, "", "")[page_name](page, url)
+                    await readme_steps(made)[page_name](page, url)
                     await page.wait_for_timeout(300)
                     await page.screenshot(path=folder / f"{name}.png")
                     await context.close()
