@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -14,7 +14,8 @@ import pytest
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal, Role
-from protokeep.web.pages.audit import plain_cell
+from protokeep.store.audit import AuditRecord
+from protokeep.web.pages.audit import details_of, plain_cell
 from web.test_page_actions import site  # noqa: F401 - a fixture
 from web.test_pages import Browser, Site, hidden
 
@@ -186,6 +187,26 @@ def test_no_cell_begins_like_a_formula() -> None:
 
     assert all(cell.startswith("'") for cell in cells)
     assert plain_cell("ana") == "ana"
+
+
+def test_the_details_of_an_entry_are_words() -> None:
+    """
+    A list and a time read as people write them; anything else is as it was written.
+    """
+    details = {
+        "added": ["retail", "spring"],
+        "due_at": "2026-05-03T14:05:09.120000+00:00",
+        "reason": "Take two",
+        "days": 7,
+    }
+    entry = AuditEntry("default", datetime(2026, 5, 1, tzinfo=UTC), Action.STOPPED, "ana", data=details)
+
+    assert details_of(AuditRecord("1", entry)) == [
+        ("added", "retail, spring"),
+        ("due at", "3 May 2026, 14:05 UTC"),
+        ("reason", "Take two"),
+        ("days", "7"),
+    ]
 
 
 async def test_an_admin_chooses_on_the_settings_page_and_others_do_not_see_the_choice(site: Site) -> None:  # noqa: F811
