@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules mutants official screenshots lock dist clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules mutants official screenshots docs lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -70,12 +70,17 @@ official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node
 screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
 	@$(BIN)/python tools/screenshots.py $(ARGS)
 
+docs: $(DEV) ## Build the documentation as a site that asks nobody else for anything, in build/docs/site
+	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null || $(BIN)/python -m pip install -qq --require-hashes -r requirements/docs.txt
+	@$(BIN)/python -m tools.docs_site
+
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/lock.txt
 	@$(UV_COMPILE) -o requirements/runtime.txt $(ARGS)
 	@$(UV_COMPILE:pyproject.toml=) --group build -c requirements/runtime.txt -o requirements/build.txt $(ARGS)
 	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -c requirements/build.txt -o requirements/dev.txt $(ARGS)
 	@$(UV_COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt $(ARGS)
+	@$(UV_COMPILE:pyproject.toml=) --group docs -c requirements/dev.txt -o requirements/docs.txt $(ARGS)
 	@$(UV_COMPILE:pyproject.toml=) --group lock -o requirements/lock.txt $(ARGS)
 	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
 

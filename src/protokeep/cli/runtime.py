@@ -38,7 +38,7 @@ def settings_of(**overrides: Any) -> Settings:
         print_notice(f".env cannot be read ({error.strerror}). Let the user that runs protokeep read it.", "error")
         raise typer.Exit(EXIT_USAGE) from None
     except UnicodeDecodeError:
-        print_notice(".env is no text in UTF-8. Write it in that encoding.", "error")
+        print_notice(".env is not text in UTF-8. Save it in that encoding.", "error")
         raise typer.Exit(EXIT_USAGE) from None
     except ValidationError as error:
         for fault in error.errors():
