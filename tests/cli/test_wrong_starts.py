@@ -146,6 +146,9 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, str], Prepare, str, int]] = {
     ),
     "the same, to serve": (SERVE, {}, is_read_only, "readonly database). PROTOKEEP_DATABASE_URL", 1),
     "a full disk": (SERVE, {}, is_full, "PROTOKEEP_DATABASE_URL", 1),
+    "a database that nobody migrated": (
+        SERVE, {"PROTOKEEP_MIGRATE": "off"}, executed("DROP TABLE protokeep_meta"), "Run: protokeep migrate", 1
+    ),
     "a copy to nowhere": (("backup", "/proc/nothing/x.db"), {}, nothing, "/proc/nothing", 1),
     "a worker beside SQLite": (("worker",), {}, nothing, "PostgreSQL", 2),
 }  # fmt: skip
