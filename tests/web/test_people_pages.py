@@ -15,6 +15,7 @@ import pytest
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal, Role
+from protokeep.web import census_export
 from protokeep.web.pages.audit import plain_cell
 from web.test_page_actions import site  # noqa: F401 - a fixture
 from web.test_pages import Browser, Site, hidden
@@ -207,10 +208,11 @@ def test_no_cell_begins_like_a_formula() -> None:
     """
     Whatever a spreadsheet would calculate is text.
     """
-    cells = [plain_cell(f"{blank}{sign}1") for sign in "=+-@\t\r\n" for blank in ("", " ")]
+    cells = [plain_cell(f"{blank}{sign}1") for sign in "=+-@\uff1d\uff20\t\r\n" for blank in ("", " ")]
 
     assert all(cell.startswith("'") for cell in cells)
     assert plain_cell("ana") == "ana"
+    assert (census_export._cell(" =1"), census_export._cell("ana")) == ("' =1", "ana")
 
 
 async def test_an_admin_chooses_on_the_settings_page_and_others_do_not_see_the_choice(site: Site) -> None:  # noqa: F811
