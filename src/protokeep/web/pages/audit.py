@@ -30,7 +30,7 @@ EXPORTED = 10_000
 BATCH = 500
 COLUMNS = ("time", "person", "action", "subject", "address", "token", "details")
 #: How a cell of a spreadsheet begins that would be calculated.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # noqa: RUF001 - some take wide signs, too
 
 
 @dataclass(frozen=True, slots=True)
