@@ -170,7 +170,13 @@ def _clock_of(at: datetime, now: datetime) -> str:
 
 def details_of(record: AuditRecord) -> Sequence[tuple[str, str]]:
     """The further details of an entry."""
-    return [(str(name).replace("_", " "), str(value)) for name, value in record.entry.data.items()]
+    return [(str(name).replace("_", " "), _text_of(value)) for name, value in record.entry.data.items()]
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(_text_of, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _day_of(text: str | None) -> date | None:
