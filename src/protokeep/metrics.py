@@ -53,7 +53,7 @@ class Metrics:
             "operation",
         )
         self._claims = self._counter(
-            "protokeep_claims", "Creates and follow-ups that were asked for", "request", "outcome"
+            "protokeep_claims", "Creates and changes that were asked for", "request", "outcome"
         )
         self._lookups = self._counter("protokeep_lookups", "Look-ups of creates whose answer was lost", "outcome")
         self._jobs = self._counter("protokeep_job_runs", "Passes of jobs", "task", "outcome")

@@ -201,6 +201,7 @@ def test_lists_show_ids_that_other_commands_take(at_server: CliRunner, served: D
     """
     first = json.loads(at_server.invoke(app, ["create", "shop", "A page", "--json"]).stdout)
     again = at_server.invoke(app, ["create", "shop", "Another page"]).stdout
+    name = at_server.invoke(app, ["name", first["id"], "Dark header"]).stdout
     head, line, *_ = at_server.invoke(app, ["list", "shop"]).stdout.splitlines()
     stopped = at_server.invoke(app, ["stop", "shop"]).stdout
     early = at_server.invoke(app, ["open", "shop", "--json"])
@@ -212,6 +213,8 @@ def test_lists_show_ids_that_other_commands_take(at_server: CliRunner, served: D
     unknown = at_server.invoke(app, ["stop", "shop", "--id", first["id"]])
 
     assert "add --new to make one from this prompt" in again
+    assert name == "#1 of shop: Dark header.\n"
+    assert "shop #1 Dark header" in line
     assert (head.split()[:2], line.split()[2:4]) == (["made", "(UTC)"], ["*", first["id"]])
     assert stopped.startswith(("Stopped. ", "v0 was asked to stop it."))
     assert json.loads(early.stdout)["url"] is None

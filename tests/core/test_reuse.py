@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import NOW, prototype, untracked
-from protokeep.core.generation import RecoveryPoint
+from protokeep.core.generation import STOPPED, Reason, RecoveryPoint
 from protokeep.core.prototype import Status
 from protokeep.core.reuse import Outcome, decide, prompts_differ, usable
 
@@ -30,6 +30,16 @@ class TestReuse:
 
         assert (decision.outcome, decision.prompt_differs) == (Outcome.REUSED, False)
         assert decision.reason
+
+    def test_what_a_person_stopped_is_replaced_and_not_called_failed(self) -> None:
+        """
+        Stopped on purpose is no failure, in the reason either.
+        """
+        stopped = prototype(Status.FAILED, error=Reason(STOPPED, "Stopped by ana. Ask for a change to continue."))
+
+        decision = decide(stopped, PROMPT, create_new=False)
+
+        assert (decision.outcome, decision.reason) == (Outcome.REPLACED, "The previous one was stopped.")
 
     @pytest.mark.parametrize("point", list(RecoveryPoint))
     def test_an_existing_prototype_is_reused_wherever_its_create_stands(self, point: RecoveryPoint) -> None:

@@ -29,7 +29,7 @@ async def test_every_optional_parameter_of_every_tool_takes_an_empty_value(serve
 
         for name, schema in tools.items():
             needed = {key: required[key] for key in schema.get("required", ())}
-            needed = needed or {"product_id": "shop"}
+            needed = needed or {key: "shop" for key in ("product_id",) if key in schema["properties"]}
             optional = set(schema["properties"]) - set(needed)
             expected = await answer(client, name, **needed)
             for empty in ("", None, "null", " "):
@@ -65,6 +65,21 @@ async def test_a_value_that_cannot_be_used_is_told_in_our_words(served: Demo) ->
     assert missing == "prompt is missing. Send it."
     assert empty == "prompt must be a text."
     assert number == "seconds must be a whole number."
+    assert served.chats_created == 0
+
+
+async def test_a_parameter_that_a_tool_does_not_have_is_told_as_unknown(served: Demo) -> None:
+    """
+    A filter under another name would filter nothing, and a misspelt field would be told as missing.
+    """
+    async with assistant(served, "http") as client:
+        filtered = await refusal(client, "find_prototypes", query="bakery")
+        misspelt = await refusal(client, "ensure_prototype", product_id="shop", promt="A landing page")
+        empty = await answer(client, "find_prototypes", query="", words="bakery")
+
+    assert filtered.startswith("find_prototypes has no parameter query. It takes words, ")
+    assert misspelt.startswith("ensure_prototype has no parameter promt. It takes product_id, prompt, ")
+    assert empty["prototypes"] == []
     assert served.chats_created == 0
 
 

@@ -66,6 +66,14 @@ async def test_the_catalogue_lists_searches_filters_counts_and_pages(world: Worl
             assert (await api.http.get("/api/design/mockups", params=wrong)).status_code == 422, wrong
 
 
+async def test_a_filter_that_cannot_be_used_is_named_as_callers_write_it(world: World) -> None:
+    """A query has no places: which of the repeated values it was is no part of a name."""
+    async with world.serving(real=False) as api:
+        problem = (await api.http.get("/api/design/mockups", params={"state": "nonsense"})).json()
+
+    assert (problem["field"], problem["detail"][:21]) == ("state", "state must be one of ")
+
+
 async def test_similar_products_are_in_the_answer_or_in_a_problem(world: World) -> None:
     async with world.serving(real=False) as api:
         first = (await api.create("bakery-shop")).json()
@@ -118,3 +126,13 @@ async def test_the_form_says_what_exists_and_asks_before_it_makes(site: Pages) -
     assert sure["different"] == "Bakery Shop"
     made = await ana.client.post("/new", data=sure)
     assert "/prototypes/" in str(made.url)
+
+
+async def test_an_address_without_a_page_is_told_without_a_word_for_programs(site: Pages) -> None:  # noqa: F811
+    """Somebody who mistyped an address reads what to do, and nothing about the API."""
+    browser = await site.signed_in()
+
+    missing = await browser.get("/no-such-page")
+
+    assert (missing.status_code, "There is no page at this address." in missing.text) == (404, True)
+    assert "/docs" not in missing.text

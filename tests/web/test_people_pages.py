@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from factories import NOW
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal, Role
@@ -203,6 +204,28 @@ async def test_the_audit_is_filtered_and_exported_as_plain_text(site: Site) -> N
     people = {row[1] for row in csv.reader(io.StringIO(everything.text))}
     assert {"old", "ada"} <= people
     assert "stranger" not in people
+
+
+def test_a_list_in_the_details_is_read_out_in_words() -> None:
+    """Brackets and quotation marks belong to programs."""
+    entry = AuditEntry("default", NOW, Action.TAGGED, "ada", data={"added": ["spring", "sale"], "other_account": True})
+
+    told = details_of(AuditRecord("1", entry))
+
+    assert told == [("added", "spring, sale"), ("other account", "yes")]
+
+
+async def test_whoever_signs_in_has_been_seen(site: Site) -> None:  # noqa: F811
+    """
+    A link that signs in uses no token; the person was here all the same.
+    """
+    admin = await site.signed_in(Role.ADMIN, "ada")
+    path = await invited(site, user_id="mia")
+    await join(site.browser(), path)
+
+    page = await admin.get("/people")
+
+    assert "Unknown" not in page.text
 
 
 def test_no_cell_begins_like_a_formula() -> None:

@@ -120,6 +120,9 @@ async def test_the_page_of_a_deletion_says_what_the_product_has_afterwards(
     await browser.send(f"/prototypes/{current.id}/delete", page)
 
     left, _ = await site.application.keeper.list(principal(), "shop", Page(20))
+    if left and left[0].is_current:
+        history = words((await browser.get(f"/prototypes/{left[0].id}")).text)
+        assert "Became the current one, because the one before was deleted" in history
     assert [one.is_current for one in left if one.state is not State.DELETING] == [True] * len(others)
     assert ("data-current" in (await browser.get("/")).text) is bool(others)
 
@@ -182,3 +185,14 @@ async def test_a_card_stops_and_retries_from_its_menu(site: Site) -> None:  # no
 
     assert f'action="/prototypes/{making.id}/stop"' in home
     assert f'action="/prototypes/{failed.id}/retry"' in home
+
+
+async def test_the_app_builder_has_its_own_name_in_sentences_about_a_prototype(site: Site) -> None:  # noqa: F811
+    """
+    Somebody who looks at a prototype knows who makes it; only the general words of commands and tools do not.
+    """
+    await variants(site, replace(SHOP, state=State.UNDECIDED))
+    page = words((await (await site.signed_in()).get("/p/shop")).text)
+
+    assert "You can ask for changes once v0 has started." in page
+    assert "the app builder has started" not in page

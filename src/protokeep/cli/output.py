@@ -43,13 +43,16 @@ def state_colour(state: str) -> str:
         return "white"
 
 
-def prototype_line(prototype: Prototype) -> str:
-    """State, time, product, address and cost of a prototype in one line; a second line if something is wrong."""
+def prototype_line(prototype: Prototype, *, numbered: bool = False) -> str:
+    """State, time, product, address and cost of a prototype in one line; a second line if something is wrong.
+
+    `numbered`: with the variant's number and name.
+    """
     seconds = prototype.elapsed_seconds
     columns = [
         state_label(prototype.state),
         "" if seconds is None else format_duration(seconds),
-        in_one_line(prototype.product_id),
+        in_one_line(prototype.product_id) + (_variant_text(prototype) if numbered else ""),
         in_one_line(prototype.project_url or ""),
         "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits",
         in_one_line(" ".join(f"[{tag}]" for tag in prototype.tags)),
@@ -58,6 +61,11 @@ def prototype_line(prototype: Prototype) -> str:
     line = "  ".join(column for column in columns if column)
     trouble = trouble_text(prototype)
     return line + (f"\n  {trouble}" if trouble else "")
+
+
+def _variant_text(prototype: Prototype) -> str:
+    number = "" if prototype.variant is None else f" #{prototype.variant}"
+    return number + (f" {in_one_line(prototype.variant_name)}" if prototype.variant_name else "")
 
 
 def trouble_text(prototype: Prototype) -> str:
@@ -88,11 +96,11 @@ def ensured_text(ensured: Ensured) -> str:
 LIST_HEADER = f"{'made (UTC)':16}  * {'id':36}  state"
 
 
-def listed_line(prototype: Prototype) -> str:
+def listed_line(prototype: Prototype, *, numbered: bool = False) -> str:
     """A prototype in a list: when it was made, whether it is the current one, its id, and the rest."""
     mark = "*" if prototype.is_current else " "
     made = prototype.created_at.astimezone(UTC)
-    return f"{made:%Y-%m-%d %H:%M}  {mark} {in_one_line(prototype.id)}  {prototype_line(prototype)}"
+    return f"{made:%Y-%m-%d %H:%M}  {mark} {in_one_line(prototype.id)}  {prototype_line(prototype, numbered=numbered)}"
 
 
 def format_duration(seconds: float) -> str:

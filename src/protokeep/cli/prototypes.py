@@ -285,7 +285,7 @@ def list_prototypes(
         raise typer.Exit(EXIT_USAGE)
     with connected(url, token, as_json=as_json) as client:
         prototypes = list(client.list(product_id, provider=provider, mine=mine))
-    lines = [output.listed_line(prototype) for prototype in prototypes]
+    lines = [output.listed_line(prototype, numbered=True) for prototype in prototypes]
     text = "\n".join([output.LIST_HEADER, *lines]) if lines else f"{product_id} has no prototypes."
     output.print_result([prototype.raw for prototype in prototypes], text, as_json=as_json)
 

@@ -12,7 +12,7 @@ from protokeep.cli.terminal import in_one_line
 
 app = typer.Typer()
 
-VariantId = Annotated[str, typer.Argument(help="The prototype's id, as `protokeep list PRODUCT --json` shows it.")]
+VariantId = Annotated[str, typer.Argument(help="The prototype's id, as `protokeep list PRODUCT` shows it.")]
 
 
 @app.command("make-current", epilog="Example: protokeep make-current 4e1c0d5a-6f0e-4b5e-9f57-0a3c1c1d2e3f")

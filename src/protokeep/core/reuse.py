@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from protokeep.core.prototype import Prototype, Status, TrackedPrototype
+from protokeep.core.prototype import Prototype, State, Status, TrackedPrototype
 from protokeep.core.provider_keys import NOT_IN_ACCOUNT_MESSAGE
 
 
@@ -74,6 +74,8 @@ def _why_unusable(previous: Prototype) -> str:
     generation = previous.generation
     if generation is not None and generation.is_unwanted:
         return "The previous one is in the bin." if generation.is_in_bin else "The previous one is being deleted."
+    if previous.state is State.STOPPED:
+        return "The previous one was stopped."
     if generation is not None and generation.error.message:
         return f"The previous one failed: {generation.error.message}"
     return "The previous one could not be used."

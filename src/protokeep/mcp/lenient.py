@@ -14,6 +14,9 @@ from pydantic import ValidationError
 
 from protokeep.core.fault_words import fault_text
 
+#: Of a parameter's name that no tool has, so many characters are repeated.
+NAME_MAX = 50
+
 
 class LenientServer(MCPServer[Any]):
     """Holds for every tool that is added to it."""
@@ -22,6 +25,7 @@ class LenientServer(MCPServer[Any]):
         """Call a tool. Raises `ToolError`, for arguments that cannot be used with a sentence on the first of them."""
         tool = self._tool_manager.get_tool(name)
         if tool is not None:
+            _require_known(name, tool.parameters, arguments)
             arguments = usable_arguments(tool.parameters, arguments)
         try:
             return await super().call_tool(name, arguments, context)
@@ -31,6 +35,14 @@ class LenientServer(MCPServer[Any]):
             fault = error.__cause__.errors(include_url=False)[0]
             field = ".".join(str(part) for part in fault["loc"])
             raise ToolError(fault_text(field, fault) or f"{field} cannot be used: {fault['msg']}.") from None
+
+
+def _require_known(tool: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Raises `ToolError` for a parameter that the tool does not have: its answer would be one to another question."""
+    known = schema.get("properties", {})
+    unknown = next((name for name, value in arguments.items() if name not in known and not _is_empty(value)), None)
+    if unknown is not None:
+        raise ToolError(f"{tool} has no parameter {unknown[:NAME_MAX]}. It takes {', '.join(known)}.")
 
 
 def usable_arguments(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ MAX_NAME = 200
 
 #: The values of `finishReason` in both versions that say more than `stop`: state, our error code, words for people.
 UNFINISHED_REASONS: Mapping[str, tuple[ObservedState, str, str]] = {
-    "error": (ObservedState.BROKE, "builder_error", "v0 ended the generation with an error."),
+    "error": (ObservedState.BROKE, "builder_error", "v0 reported an error."),
     "content-filter": (ObservedState.BROKE, "content_filter", "v0's content filter stopped the generation."),
     "tool-calls": (ObservedState.WAITING, "waiting_for_answer", "v0 asked a question. Answer it to continue."),
     "length": (ObservedState.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),

@@ -18,7 +18,10 @@ def fault_to_tell(request: Request, faults: Sequence[Mapping[str, Any]]) -> tupl
     A misspelt field comes first, because the field that is missing then is its correct spelling.
     """
     fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
-    field = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path", "header")) or "body"
+    where, *parts = fault["loc"]
+    # Which one of a query's repeated values it is, is no part of the name that callers know.
+    parts = [part for part in parts if where != "query" or not isinstance(part, int)]
+    field = ".".join(str(part) for part in parts) or "body"
     if fault["type"] == "model_attributes_type":
         return field, "The body has to be a JSON object, sent as application/json."
     if fault["type"] == "extra_forbidden":

@@ -24,6 +24,8 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "urn:protokeep:problem:"
 #: The page of this server that describes the API and every kind of problem.
 DOCS = "/docs"
+#: How the refusal of an address begins that no route has. A browser reads other words.
+NOTHING_SERVED = "Nothing is served at this address."
 
 #: Error -> (status, last part of the type, title). The entry of the nearest base class counts.
 _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
@@ -181,7 +183,7 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     kind, title = _STATUS_TITLES.get(error.status_code, ("error", "The request was refused"))
     detail = str(error.detail)
     if error.status_code == 404:
-        detail = f"Nothing is served at this address. {DOCS} lists what is."
+        detail = f"{NOTHING_SERVED} {DOCS} lists what is."
     elif error.status_code == 405:
         detail = f"This address does not take that method. {DOCS} lists what it takes."
     return problem(request, error.status_code, kind, title, detail, error.headers)

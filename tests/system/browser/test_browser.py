@@ -340,6 +340,7 @@ class TestLooking:
                 )
             )
         assert reached.index("Loyalty card") < reached.index("Actions for Loyalty card")
+        assert reached.index("Loyalty card") < reached.index("Copy link to Loyalty card")
         page.locator(".card .go").first.focus()
         page.keyboard.press("Tab")
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"

@@ -1,5 +1,5 @@
--- Lists the people of a workspace: everybody who has, or had, a token in it, or created a prototype. `rank`: the highest
--- role of a valid token, 0 for none.
+-- Lists the people of a workspace: everybody who has, or had, a token in it, created a prototype, or is signed in. `rank`:
+-- the highest role of a valid token, 0 for none.
 SELECT user_id, sum(tokens) AS tokens, sum(prototypes) AS prototypes, max(last_used_at) AS last_used_at,
        max(tokens * rank) AS rank
 FROM (
@@ -9,5 +9,11 @@ FROM (
   UNION ALL
   SELECT created_by, 0, count(*), NULL, 0 FROM protokeep_generations WHERE workspace_id = :workspace_id
   GROUP BY created_by
+  UNION ALL
+  SELECT user_id, 0, 0, max(created_at), 0 FROM protokeep_sessions
+  WHERE kind = 'session' AND workspace_id = :workspace_id GROUP BY user_id
+  UNION ALL
+  SELECT t.user_id, 0, 0, max(s.created_at), 0 FROM protokeep_sessions s JOIN protokeep_api_tokens t ON t.id = s.token_id
+  WHERE s.kind = 'session' AND t.workspace_id = :workspace_id GROUP BY t.user_id
 ) AS everybody
 WHERE user_id > :after GROUP BY user_id ORDER BY user_id LIMIT :limit

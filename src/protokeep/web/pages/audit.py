@@ -174,9 +174,11 @@ def details_of(record: AuditRecord) -> Sequence[tuple[str, str]]:
 
 
 def _value_of(value: object) -> str:
-    """A detail as people write it: a list with commas, a time without its fractions."""
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+    """A detail as people write it: a list with commas, yes and no, a time without its fractions."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value_of, value)) or "none"
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
     except ValueError:

@@ -18,7 +18,7 @@ from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
 from protokeep.web.dependencies import decode_cursor, encode_cursor
 from protokeep.web.pages import formatting
-from protokeep.web.pages.presenters import CardView, card_view
+from protokeep.web.pages.presenters import CardView, card_view, with_builders_name
 from protokeep.web.pages.timeline import asked_since, timeline
 from protokeep.wiring import Application
 
@@ -59,7 +59,7 @@ async def prototype_detail(application: Application, card: Card) -> dict[str, An
         "timeline": timeline(history, prototype, now),
         "why": _origin_sentence(view, history),
         "change": {
-            "blocked_reason": follow_up_blocked_reason(prototype),
+            "blocked_reason": with_builders_name(follow_up_blocked_reason(prototype), prototype),
             "length_max": PROMPT_MAX,
             "text": "",
             "key": "",

@@ -19,6 +19,7 @@ from protokeep.web.pages.drafts import posted_draft, resubmit_page
 from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.render import address_of, page
 from protokeep.web.pages.session import ForeignForm, local_path
+from protokeep.web.problems import NOTHING_SERVED
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
@@ -96,7 +97,7 @@ def _error_page(request: Request, problem: dict[str, Any], status: int) -> Respo
         503: "That took too long" if problem["type"].endswith(":too-slow") else "protokeep cannot do this right now",
     }.get(status, problem["title"])
     detail = in_own_words(problem["detail"])
-    if status == 404 and problem["type"].endswith(":not-found") and "openapi" in detail:
+    if status == 404 and problem["detail"].startswith(NOTHING_SERVED):
         detail = "There is no page at this address. Check it for a typing mistake."
     response = page(
         request,

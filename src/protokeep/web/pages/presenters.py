@@ -139,7 +139,7 @@ def card_view(
         state=prototype.state.value,
         label=STATE_LABELS[prototype.state].label,
         tone=STATE_LABELS[prototype.state].tone,
-        note=note_of(prototype, now),
+        note=with_builders_name(note_of(prototype, now), prototype),
         since=_turn_at(prototype) if prototype.state in IN_PROGRESS else None,
         elapsed=_elapsed_text(prototype, now),
         usual=formatting.usual_text(usual) if prototype.state in USUAL_STATES else None,
@@ -250,6 +250,14 @@ def builder_of(prototype: Prototype) -> str:
     return BUILDERS.get(prototype.provider, prototype.provider)
 
 
+def with_builders_name(text: str | None, prototype: Prototype) -> str | None:
+    """A sentence about the app builder, with what people call this one."""
+    if text is None:
+        return None
+    name = builder_of(prototype)
+    return text.replace("The app builder", name).replace("the app builder", name)
+
+
 def picture_of(prototype: Prototype) -> str | None:
     """The picture's address on our own origin; None without a picture. The address changes with the picture."""
     generation = prototype.generation
@@ -303,7 +311,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
         and state in (State.PARKED, State.DELETING)
         and generation.hold.message
     ):
-        reason = f"{reason.rstrip('.')}. Trying again {formatting.until(generation.submission.next_try_at, now)}."
+        reason = f"{reason.rstrip('.')}. Next try {formatting.until(generation.submission.next_try_at, now)}."
     return reason
 
 

@@ -142,7 +142,7 @@ def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, st
         "deleted": ("Deleted", "calm"),
         "surplus": ("A second chat was found", "warn"),
         "made_current": (f"{actor} made it the current one", "calm"),
-        "succeeded": ("Became the current one, because that was deleted", "calm"),
+        "succeeded": ("Became the current one, because the one before was deleted", "calm"),
         "named": (f"{actor} named it", "calm"),
     }.get(kind, (kind.replace("_", " ").capitalize(), "calm"))
 
