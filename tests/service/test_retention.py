@@ -133,7 +133,7 @@ async def test_old_lines_of_the_audit_go_into_a_file_and_a_receipt_says_which(
     file = tmp_path / "audit.jsonl"
     monkeypatch.setattr(retention, "AUDIT_PER_STEP", 3)
 
-    with pytest.raises(InvalidInput, match="PROTOKEEP_AUDIT_DAYS"):
+    with pytest.raises(InvalidInput, match="how old lines of the audit"):
         await of(world, RetentionPeriods()).prune(audit_to=file)
     assert (await of(world).prune(dry_run=True)).audit_lines == 10
     await of(world).prune()

@@ -9,7 +9,9 @@ import typer
 
 from protokeep.cli.options import AsJson
 from protokeep.cli.output import print_result
-from protokeep.cli.runtime import run_with_application
+from protokeep.cli.retry_advice import EXIT_USAGE
+from protokeep.cli.runtime import run_with_application, settings_of
+from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
     from protokeep.service.retention import Pruned
@@ -33,6 +35,9 @@ def prune(
     0 keeps for ever. Safe beside a running server; ended midway, run it again.
     """
 
+    if audit_to is not None and settings_of().audit_days == 0:
+        print_notice("no line of the audit may go: set PROTOKEEP_AUDIT_DAYS to how old lines have to be.", "error")
+        raise typer.Exit(EXIT_USAGE)
     audit_file = audit_to.absolute() if audit_to else None
 
     async def run(application: Application) -> Pruned:

@@ -96,9 +96,7 @@ class Retention:
         """
         pruned = Pruned()
         if audit_to is not None and self.periods.audit is None:
-            raise InvalidInput(
-                "The audit is kept for ever. Set PROTOKEEP_AUDIT_DAYS to how old its lines must be to go."
-            )
+            raise InvalidInput("It is not set how old lines of the audit must be to go.")
         if self.periods.audit is not None and (dry_run or audit_to is not None):
             before = self._context.clock() - self.periods.audit
             pruned.export = None if dry_run or audit_to is None else await self._export_audit(audit_to, before)
