@@ -29,7 +29,7 @@ def prune(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what is older than the settings keep it. A running server does the same by itself, but for the audit.
+    """Remove what is older than the settings keep it. A running server does the same automatically, but for the audit.
 
     PROTOKEEP_EVENT_DAYS, PROTOKEEP_PICTURE_DAYS, PROTOKEEP_IDEMPOTENCY_KEY_DAYS and PROTOKEEP_AUDIT_DAYS say how long;
     0 keeps for ever. Safe beside a running server; ended midway, run it again.
@@ -43,7 +43,7 @@ def prune(
     async def run(application: Application) -> Pruned:
         return await application.keeper.housekeeping.retention.prune(dry_run=dry_run, audit_to=audit_file)
 
-    pruned = run_with_application(run, advice="Run `protokeep prune` again: it goes on with what is there.")
+    pruned = run_with_application(run, advice="Run `protokeep prune` again: it continues with what is there.")
     print_result(_view(pruned, dry_run=dry_run), _text(pruned, dry_run=dry_run), as_json=as_json)
 
 
