@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules fixtures drill mutants official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules fixtures drill mutants official screenshots docs lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -77,13 +77,23 @@ official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node
 screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
 	@$(BIN)/python tools/screenshots.py $(ARGS)
 
+docs: $(DEV) ## Build the documentation as a site that asks nobody else for anything, in build/docs/site
+	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null || $(BIN)/python -m pip install -qq --require-hashes -r requirements/docs.txt
+	@$(BIN)/python -m tools.docs_site
+
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/lock.txt
-	@$(UV_COMPILE) --group build -o requirements/runtime.txt $(ARGS)
-	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt $(ARGS)
+	@$(UV_COMPILE) -o requirements/runtime.txt $(ARGS)
+	@$(UV_COMPILE:pyproject.toml=) --group build -c requirements/runtime.txt -o requirements/build.txt $(ARGS)
+	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -c requirements/build.txt -o requirements/dev.txt $(ARGS)
 	@$(UV_COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt $(ARGS)
+	@$(UV_COMPILE:pyproject.toml=) --group docs -c requirements/dev.txt -o requirements/docs.txt $(ARGS)
 	@$(UV_COMPILE:pyproject.toml=) --group lock -o requirements/lock.txt $(ARGS)
 	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
+
+dist: $(DEV) ## Build wheel, source archive, SBOM, release notes and digests into dist/, the same bytes each time
+	@rm -rf dist
+	@$(BIN)/python tools/dist.py dist
 
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-strip-extras --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate
@@ -93,10 +103,10 @@ clean: ## Remove .venv and all that tools leave behind
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamps say that .venv holds what the files of requirements/ pin. The development set contains the runtime one.
-$(RUNTIME): requirements/runtime.txt pyproject.toml tools/setup.sh
+$(RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" tools/setup.sh runtime
 	@touch $@
 
-$(DEV): requirements/dev.txt requirements/runtime.txt pyproject.toml tools/setup.sh
+$(DEV): requirements/dev.txt requirements/runtime.txt requirements/build.txt pyproject.toml tools/setup.sh
 	@PYTHON="$(PYTHON)" tools/setup.sh dev
 	@touch $(RUNTIME) $@

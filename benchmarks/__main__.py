@@ -44,6 +44,9 @@ BENCHMARKS = {
     "grouping": "Grouping the chats of an account",
     "catalogue": "Searches, and what exists already",
     "scrape": "A reading of the metrics",
+    "counters": "Rows that many write",
+    "scale": "Scale, simulated",
+    "start": "A start from the wheel",
 }
 
 

@@ -148,7 +148,8 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _server(milliseconds: float) -> AsyncIterator[str]:
+async def server_on_slow_disk(milliseconds: float) -> AsyncIterator[str]:
+    """The address of a database with 500 prototypes, whose server waits so long for each write to its disk."""
     server = PostgresServer({**SETTINGS, "max_connections": "150"})
     with slow_disk(milliseconds):
         server.start()
@@ -169,7 +170,7 @@ async def main() -> int:
     parser.add_argument("--milliseconds", type=float, default=5.0)
     given = parser.parse_args()
     before = crowded()
-    async with _server(given.milliseconds) as url:
+    async with server_on_slow_disk(given.milliseconds) as url:
         inside = await measure(url, given.writers, given.seconds, inside=True)
         beside = await measure(url, given.writers, given.seconds, inside=False)
     sys.stdout.write(

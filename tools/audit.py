@@ -1,4 +1,4 @@
-"""Ask whether what requirements/runtime.txt pins has known weaknesses; where that cannot be asked, say so and pass."""
+"""Ask whether what is pinned to run and to build has known weaknesses; where that cannot be asked, say so and pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 
 PATIENCE_SECONDS = 10
 COMMAND = [
-    *(sys.executable, "-m", "pip_audit", "--requirement", "requirements/runtime.txt", "--no-deps", "--disable-pip"),
+    *(sys.executable, "-m", "pip_audit", "--requirement", "requirements/runtime.txt"),
+    *("--requirement", "requirements/build.txt", "--no-deps", "--disable-pip"),
     *("--format", "json", "--progress-spinner", "off", "--timeout", "3"),
 ]
 

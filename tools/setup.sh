@@ -26,7 +26,7 @@ fi
 
 printf 'protokeep: installing requirements/%s.txt into %s (up to half a minute the first time) ...\n' "$name" "$venv" >&2
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check -qq "$@"; }
-pip install --require-hashes -r "requirements/$name.txt" || stop "the installation failed; what pip said is above."
+pip install --require-hashes -r "requirements/$name.txt" -r requirements/build.txt || stop "the installation failed; what pip said is above."
 # The build backend is pinned with the rest, so nothing is fetched here.
 pip install --no-build-isolation --no-deps -e . || stop "installing protokeep itself failed; what pip said is above."
 # The server starts in 0.7 s from bytecode, in 1.8 s without; pip has compiled all but our own modules.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.agents.targets import database_url_of
 from protokeep.client import AsyncProtokeep, Protokeep
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, OutcomeUnknown
+from protokeep.settings import Settings
+from protokeep.wiring import build_application
 
 NAMES = {
     *("chat_id", "project_id", "project_url", "web_url", "demo_url", "chat_url", "prompt", "project_status"),
@@ -249,13 +252,18 @@ def test_engines_sessions_and_addresses_name_the_same_database() -> None:
 
 async def test_postgresql_works_as_sqlite_does(served: Demo, pg_url: str) -> None:
     """
-    A PostgreSQL database works as SQLite does; no secret key has to be set for it.
+    A PostgreSQL database works as SQLite does; no secret key has to be set for it. The one that an agent makes up is
+    not the database's: a server with its own secret starts there afterwards.
     """
     agent = AgnoV0Agent(db=pg_url)
     project, _ = await asyncio.gather(
         agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=30), finishing(served)
     )
     again = await agent.create_v0_project_with_api(PROMPT, product_id="shop")
+
+    settings = Settings(database_url=pg_url, secret_key=SecretStr("a secret of a server, long"), _env_file=None)
+    async with build_application(settings):
+        pass
 
     assert project["project_status"] == "completed"
     assert (again["chat_id"], again["is_existing"]) == (project["chat_id"], True)

@@ -116,7 +116,7 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, str], Prepare, str, int]] = {
     "the same, to doctor": (("doctor",), IN_A_FOLDER, nothing, "PROTOKEEP_PUBLIC_URL", 2),
     "a setting that is no number": (SERVE, {"PROTOKEEP_DRAIN_SECONDS": "soon"}, nothing, "PROTOKEEP_DRAIN_SECONDS", 2),
     ".env cannot be read": (SERVE, {}, is_unreadable(".env"), ".env cannot be read", 2),
-    ".env is no text": (("doctor",), {}, holds(".env", b"\xff\xfex=1"), ".env is no text in UTF-8", 2),
+    ".env is no text": (("doctor",), {}, holds(".env", b"\xff\xfex=1"), ".env is not text in UTF-8", 2),
     "a folder that cannot be made": (
         SERVE, {"PROTOKEEP_DATABASE_URL": "sqlite:////proc/nothing/x.db"}, nothing, "PROTOKEEP_DATABASE_URL", 1
     ),
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, str], Prepare, str, int]] = {
     "a folder in place of the database": (
         SERVE, {"PROTOKEEP_DATABASE_URL": "sqlite:////tmp"}, nothing, "PROTOKEEP_DATABASE_URL", 1
     ),
-    "a file that is no database": (SERVE, {}, is_junk, "no SQLite database", 1),
+    "a file that is no database": (SERVE, {}, is_junk, "not an SQLite database", 1),
     "the same, to leave": (("adopt", "--leave"), {}, is_junk, "PROTOKEEP_DATABASE_URL", 1),
     "the secret cannot be read": (SERVE, {}, is_unreadable("protokeep.db.secret"), "PROTOKEEP_SECRET_KEY", 1),
     "the same, to a command": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import unicodedata
 from collections import defaultdict
@@ -241,3 +242,17 @@ def test_a_tag_is_one_spelling_or_refused(text: str) -> None:
     assert 0 < len(tag) <= TAG_MAX
     assert "," not in tag
     assert tag == unicodedata.normalize("NFC", tag.lower())
+
+
+async def test_people_who_change_the_same_tags_at_once_do_not_hold_each_other_up(world: World) -> None:
+    """
+    One puts the first tag in the place of the second, another one the reverse, many times at once. Nobody is
+    refused, and what is left is what they wanted.
+    """
+    await world.make("shop")
+    shop = await product(world, "shop")
+    wishes = [(["one"], ["two"]), (["two"], ["one"])] * 20
+
+    await asyncio.gather(*(world.keeper.arrangement.change_tags(ANN, shop, new, old) for new, old in wishes))
+
+    assert (await product(world, "shop")).tags in (("one",), ("two",), ("one", "two"))

@@ -261,7 +261,7 @@ class TestCalling:
             ("mysql://localhost/x", "must begin with"),
             ("sqlite://", "needs a file"),
             ("sqlite:///:memory:", "needs a file"),
-            ("sqlite:////dev/null/there/x.db", "refused"),
+            ("sqlite:////dev/null/there/x.db", "cannot be written"),
             ("postgresql://someone:secret@127.0.0.1:1/x", "Cannot connect"),
         ],
     )

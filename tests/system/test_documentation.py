@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from page_links import broken_links
 from protokeep import cli
 from protokeep.core.state_labels import STATE_LABELS
 from protokeep.settings import SECRETS, Settings
@@ -22,7 +25,8 @@ from world import settings_of
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "protokeep"
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(DOCS / "decisions").glob("*.md")])
+FOLDERS = ("docs", "deploy", "examples", ".ci")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md"))])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 #: How the code reads a variable past the settings.
 ENVIRONMENT_READS = re.compile(r'(?:environ\.get\(|environ\[|envvar=|secret_in_environment\()"([A-Z0-9_]+)"')
@@ -133,16 +137,22 @@ def test_every_command_exists(page: Path) -> None:
     unknown = []
     for line in code_of(page):
         if found := re.search(r"(?:^|/|[A-Z]=\S+ )protokeep ([a-z-][^|<>#]*)", line):
-            unknown += [f"{line}: {word}" for word in _unknown_words(found[1])]
+            unknown += [f"{line}: {word}" for word in unknown_words(found[1])]
         if (found := re.match(r"\s*make ([a-z]+)", line)) and found[1] not in targets:
             unknown.append(line)
 
     assert unknown == []
 
 
-def _unknown_words(words: str) -> Iterator[str]:
+@functools.cache
+def _program() -> Any:
+    """The command line; it takes long to make, and pages name hundreds of commands."""
+    return get_command(cli.app)
+
+
+def unknown_words(words: str) -> Iterator[str]:
     """The command or the options that a line of the command line gets wrong."""
-    command = get_command(cli.app)
+    command = _program()
     for number, word in enumerate(words.split()):
         nested = getattr(command, "commands", {})
         if word.startswith("--"):
@@ -162,21 +172,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     """
     Links between pages name a file, and a heading that it has.
     """
-    broken = []
-    for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.S)):
-        if re.match(r"https?:|mailto:", target):
-            continue
-        name, _, anchor = target.partition("#")
-        path = (page.parent / name).resolve() if name else page
-        if not path.exists() or (anchor and anchor not in _anchors(path)):
-            broken.append(target)
-
-    assert broken == []
-
-
-def _anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert broken_links(page) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)

@@ -15,7 +15,7 @@ def test_every_python_package_is_pinned_by_digest() -> None:
     Each requirement names one version and its digests, and no address.
     """
     files = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [file.stem for file in files] == ["bench", "dev", "lock", "runtime"]
+    assert [file.stem for file in files] == ["bench", "build", "dev", "docs", "lock", "runtime"]
     for file in files:
         requirements = re.split(r"\n(?=\S)", file.read_text().strip())
         assert [one for one in requirements if "==" not in one or "--hash=sha256:" not in one] == []

@@ -16,6 +16,7 @@ FOR_OPERATORS = (
     *("README.md", "docs/"),
     *(f"src/protokeep/{name}" for name in ("adoption.py", "doctor.py", "settings", "wiring.py", "job", "agents/")),
     *(f"src/protokeep/cli/{name}" for name in ("adopt.py", "hooks.py", "server.py")),
+    *("src/protokeep/metrics.py", "src/protokeep/service/gauges.py"),
     "src/protokeep/store/",
     "src/protokeep/web/",
 )
@@ -27,6 +28,7 @@ NOT_ON_THE_PAGE: Mapping[str, str] = {
     "src/protokeep/service/archives.py": "Copies of chats have no page.",
     "src/protokeep/core/errors.py": "A database that is not migrated serves no page; it is the operator's.",
     "src/protokeep/service/tokens.py": "The page revokes tokens by their buttons.",
+    "src/protokeep/service/installation.py": "A server with another secret does not start; it is the operator's.",
     "src/protokeep/service/hooks.py": "Hooks are a command of the operator's.",
     "src/protokeep/service/vault.py": "A key that does not open is told by the account that it belongs to.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from typing import Any
 from urllib.parse import quote
@@ -75,6 +76,9 @@ async def test_products_are_arranged_over_the_api(world: World) -> None:
         answers = (await http.post("/api/design/several", json=body)).json()["results"]
         assert (answers[0]["problem"]["status"], answers[0]["prototype"]) == (404, None)
         assert (answers[1]["problem"], answers[1]["prototype"]["tags"]) == (None, ["one"])
+        halves = json.dumps({"ids": [named["id"], "\ud800"], "action": "delete"})
+        answer = await http.post("/api/design/several", content=halves, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["field"]) == (422, "ids")
         by_name = (await http.get("/api/design/mockups", params={"sort": "name", "limit": 1})).json()["next_cursor"]
         refused: list[tuple[str, dict[str, Any]]] = [
             ("sort", {"sort": "nonsense"}),
@@ -123,7 +127,7 @@ async def test_a_product_is_tagged_archived_and_made_a_favourite_on_its_page(sit
     assert titles(archived.text) == ["Zoo"]
     assert titles((await viewer.get("/")).text) == ["Airline", "bakery"]
     menu = await maker.get(f"{path}/menu?next=//evil.example")
-    assert ("Bring back from the archive" in menu.text, 'name="next" value="/"' in menu.text) == (True, True)
+    assert ("Unarchive" in menu.text, 'name="next" value="/"' in menu.text) == (True, True)
     await maker.send(f"{path}/archive", page, archived="")
     assert titles((await viewer.get("/?sort=name")).text) == ["Airline", "bakery", "Zoo"]
     assert titles((await viewer.get("/?person=ben")).text) == ["bakery"]

@@ -600,7 +600,7 @@ class TestHealth:
         )
         create = described["paths"][CREATE]["post"]
         assert {"200", "201", "202", "401", "403", "409", "422", "503"} <= set(create["responses"])
-        assert create["security"] == [{"token": []}]
+        assert create["security"] == [{"token": ["maker"]}]
         assert "application/problem+json" in create["responses"]["422"]["content"]
 
     async def test_every_answer_has_a_request_id_and_forbids_sniffing(self, real_site: Site) -> None:

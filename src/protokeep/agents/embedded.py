@@ -41,11 +41,7 @@ LOOKUP_SECONDS = 1.0
 def settings_of(database_url: str | None, timeout_seconds: float) -> Settings:
     """The settings of the environment, with this call's poll budget."""
     overrides: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
-    settings = Settings(**overrides, poll_timeout_seconds=max(timeout_seconds, 1))
-    if settings.secret_key is not None or settings.is_embedded:
-        return settings
-    # An agent makes and checks no tokens, so any secret will do. It cannot open stored v0 keys, unlike the real one.
-    return settings.model_copy(update={"secret_key": SecretStr(secrets.token_urlsafe(32))})
+    return Settings(**overrides, poll_timeout_seconds=max(timeout_seconds, 1))
 
 
 def key_of(settings: Settings, argument: str | None) -> tuple[str, str]:
@@ -57,7 +53,12 @@ def key_of(settings: Settings, argument: str | None) -> tuple[str, str]:
 @contextlib.asynccontextmanager
 async def embedded_keeper(settings: Settings, v0_api_key: str | None) -> AsyncIterator[Keeper]:
     """A keeper. With a key other than the environment's, new prototypes belong to an account of that key."""
-    async with build_application(settings) as application:
+    has_secret = settings.secret_key is not None or settings.is_embedded
+    if not has_secret:
+        # An agent makes and checks no tokens, so any secret will do. It cannot open stored v0 keys, unlike the real
+        # one, and the database must not take it for its own.
+        settings = settings.model_copy(update={"secret_key": SecretStr(secrets.token_urlsafe(32))})
+    async with build_application(settings, any_secret=not has_secret) as application:
         providers = application.keeper.context.providers
         key, source = key_of(settings, v0_api_key)
         if source == "argument":

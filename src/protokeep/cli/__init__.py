@@ -36,6 +36,7 @@ from protokeep.cli import (
     workspace_settings,
 )
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
+from protokeep.cli.runtime import collect_garbage_rarely
 from protokeep.cli.terminal import (
     OutputFailed,
     are_notices_json,
@@ -108,6 +109,7 @@ def main() -> None:
     from protokeep.cli.signals import end_at_once_when_asked
 
     end_at_once_when_asked(is_server=sys.argv[1:2] in (["serve"], ["worker"]))
+    collect_garbage_rarely()
     prepare_streams()
     write_notices_as_json(is_logging_json(sys.argv[1:]))
     if fault := fault_of_arguments(sys.argv[1:]):

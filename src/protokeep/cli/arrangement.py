@@ -37,7 +37,7 @@ def untag(
 def archive(product_id: ProductId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Put a product out of sight; nothing is deleted.
 
-    It leaves the home page and the lists. Whoever asks for it gets its prototype, which brings it back.
+    It leaves the home page and the lists. A request for it gets its prototype, and brings it back.
     """
     _change("archive", product_id, as_json=as_json, url=url, token=token)
 

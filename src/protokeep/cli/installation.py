@@ -17,10 +17,10 @@ app = typer.Typer()
 
 @app.command("accept-secret", epilog="Example: protokeep accept-secret")
 def accept_secret(as_json: AsJson = False) -> None:
-    """Go on with another secret, where the old one is lost.
+    """Continue with another secret after the old one is lost.
 
-    Tokens and sessions made with the old one do not count any more, keys that it sealed cannot be opened, and
-    chats that it signed are not taken back by themselves.
+    Tokens and sessions made with the old one are no longer valid, keys that it encrypted cannot be read, and chats
+    that it signed are not recognised any more.
     """
     from protokeep.service import installation
     from protokeep.wiring import Application

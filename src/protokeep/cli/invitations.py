@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command(epilog="Example: protokeep invitation create --role maker --days 7")
 def create(
     role: Annotated[str, typer.Option(help="viewer (sees), maker (creates) or admin.")] = "maker",
-    user: Annotated[str, typer.Option(help="Whom it is for. [whoever accepts it chooses a name]")] = "",
+    user: Annotated[str, typer.Option(help="Whom it is for. [the person who accepts it chooses a name]")] = "",
     days: Annotated[int, typer.Option(help="How many days it is open.")] = 7,
     plain: Annotated[bool, typer.Option("--plain", help="Print the link alone.")] = False,
     as_json: AsJson = False,

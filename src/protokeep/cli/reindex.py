@@ -16,7 +16,10 @@ TOLD_EVERY = 5_000
 
 @app.command(epilog="Example: protokeep reindex")
 def reindex(as_json: AsJson = False) -> None:
-    """Make the index of searches anew. For operators; safe beside a running server, and goes on where it was ended."""
+    """Make the index of searches again. For operators.
+
+    It is safe beside a running server, and continues where it was ended.
+    """
     from protokeep import logs
     from protokeep.service.text_index import TextIndexer
 
@@ -28,7 +31,7 @@ def reindex(as_json: AsJson = False) -> None:
 
     number, went_on = run_with_application(
         lambda application: TextIndexer(application.keeper.context).make_anew(tell),
-        advice="The index may be incomplete. Run `protokeep reindex` again: it goes on.",
+        advice="The index may be incomplete. Run `protokeep reindex` again: it continues.",
     )
     if as_json:
         print_json({"indexed": number, "went_on": went_on})

@@ -94,7 +94,7 @@ class FoundRow(BaseModel):
     prompt: Annotated[str | None, Field(description="The beginning of its prompt.")]
     tags: Annotated[list[str], Field(description="The product's tags, the first few.")]
     is_archived: Annotated[
-        bool, Field(description="Whether people put it out of sight. It is the product's all the same.")
+        bool, Field(description="Whether the product is archived: out of the lists, and still the product's prototype.")
     ]
 
 

@@ -27,7 +27,7 @@ class OtherSecret(NotConfigured):
     def __init__(self) -> None:
         super().__init__(
             "This database was made with another secret. Set PROTOKEEP_SECRET_KEY to that one, or restore the file "
-            "`.secret` that belongs beside the database; if it is lost: protokeep accept-secret."
+            "`.secret` that belongs beside the database; if it is lost, run `protokeep accept-secret`."
         )
 
 

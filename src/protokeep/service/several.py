@@ -50,11 +50,14 @@ class Several:
     ) -> list[SeveralResult]:
         """The results in the order of `ids`; an id that is named twice has one.
 
-        Raises `InvalidInput` for no ids or too many, and for tags that are none; then nothing is done.
+        Raises `InvalidInput` for no ids or too many, for texts that no id can be, and for tags that are none; then
+        nothing is done.
         """
         named = list(dict.fromkeys(ids))
         if not 1 <= len(named) <= AT_ONCE:
             raise InvalidInput(f"Name 1 to {AT_ONCE} prototypes at once; these are {len(named)}.", field="ids")
+        if not all(validation.is_plain(one) for one in named):  # They are in the answer, which has to be text.
+            raise InvalidInput("ids holds a text that is no id of a prototype. Take it out.", field="ids")
         act = self._act(principal, action, [validation.tag_of(tag) for tag in tags])
         return [await self._one(principal, one, act) for one in named]
 

@@ -59,9 +59,12 @@ class ArrangementStore:
         """Adds and removes tags. False: nothing changed. Raises `InvalidInput` for more tags than there may be."""
         async with self._database.transaction() as connection:
             touched = 0
-            for statement, tags in (("delete_product_tag", remove), ("insert_product_tag", add)):
-                for tag in tags:
-                    touched += await connection.execute(query(statement), {**product.values, "tag": tag})
+            # In one order of the tags, whatever is done to each: two people at once do not wait for each other in turn.
+            steps = sorted(
+                [(tag, "insert_product_tag") for tag in add] + [(tag, "delete_product_tag") for tag in remove]
+            )
+            for tag, statement in steps:
+                touched += await connection.execute(query(statement), {**product.values, "tag": tag})
             if touched == 0:
                 return False
             await _require_few_tags(connection, product, add)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import Role
+from protokeep.core.search_text import folded
 from protokeep.store.audit import write
 from protokeep.store.database import Database
 from protokeep.store.sql import LostRace, Row, must_touch, query
@@ -86,10 +87,13 @@ class InvitationStore:
         return True
 
     async def has_person(self, workspace_id: str, user_id: str) -> bool:
-        """Whether somebody in the workspace has this name, in capital letters or not. Raises `TooSlow`."""
-        values = {"workspace_id": workspace_id, "folded": user_id.lower()}
-        rows = await self._database.scan(query("has_person"), values)
-        return bool(rows and rows[0]["found"])
+        """Whether somebody in the workspace has this name, in capital letters or not. Raises `TooSlow`.
+
+        The names are compared here: SQLite, and PostgreSQL with some locales, know the capitals of ASCII only.
+        """
+        rows = await self._database.scan(query("list_names"), {"workspace_id": workspace_id})
+        wanted = folded(user_id)
+        return any(folded(row["user_id"]) == wanted for row in rows if row["user_id"])
 
 
 def _invitation_of(row: Row) -> Invitation:

@@ -79,9 +79,8 @@ class Readiness:
                 await connection.execute(query("save_ready"), {"now": self._clock().isoformat()})
         except DatabaseUnavailable as error:
             meaning = meaning_of(error.__cause__)
-            return (
-                f"{meaning}. Nothing was written; it goes on by itself once that is mended." if meaning else str(error)
-            )
+            healed = "Nothing was written; it continues automatically once that is repaired."
+            return f"{meaning}. {healed}" if meaning else str(error)
         return ""
 
 

@@ -90,7 +90,7 @@ async def remove_tag(product_id: str, tag: Tag, keeper: KeeperDep, principal: Ma
 async def archive(product_id: str, keeper: KeeperDep, principal: Maker) -> PrototypeView:
     """The product's prototype, which is out of the default lists now and stays the product's.
 
-    Whoever asks for the product gets it again, and that brings it back.
+    A request for the product gets it again, and brings it back.
     """
     found = await keeper.arrangement.find(principal, product_in_path(product_id))
     archived = await keeper.arrangement.set_archived(principal, found, archived=True)

@@ -81,7 +81,7 @@ async def principal_of(request: Request) -> Principal:
 
 
 def require_role(role: Role) -> Callable[..., Any]:
-    """A dependency: the caller, who has to have at least this role."""
+    """A dependency: the caller, who has to have at least this role. It carries `role`, for the API's description."""
 
     async def check(request: Request) -> Principal:
         principal = await principal_of(request)
@@ -89,6 +89,7 @@ def require_role(role: Role) -> Callable[..., Any]:
             raise NotAllowed(f"This needs a token of role {role.value}; yours is {principal.role.value}.")
         return principal
 
+    check.role = role  # type: ignore[attr-defined]
     return check
 
 

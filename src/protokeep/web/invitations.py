@@ -28,9 +28,9 @@ class NewInvitation(BaseModel):
         extra="forbid", strict=True, json_schema_extra={"examples": [{"role": "maker", "user_id": "mia", "days": 7}]}
     )
 
-    role: Annotated[RoleWord, Field(description="What whoever accepts it may do.")] = "maker"
+    role: Annotated[RoleWord, Field(description="What the person who accepts it may do.")] = "maker"
     user_id: Annotated[
-        str, Field(max_length=200, description="Whom it is for; empty: whoever accepts it chooses a name.")
+        str, Field(max_length=200, description="Whom it is for; empty: the person who accepts it chooses a name.")
     ] = ""
     days: Annotated[int, Field(ge=1, le=DAYS_MAX, description="How many days it is open.")] = 7
 
@@ -39,8 +39,8 @@ class InvitationView(BaseModel):
     """An open invitation, without its link."""
 
     id: Annotated[str, Field(description="Its id, which opens nothing.")]
-    role: Annotated[RoleWord, Field(description="What whoever accepts it may do.")]
-    user_id: Annotated[str | None, Field(description="Whom it is for; null: whoever has the link.")]
+    role: Annotated[RoleWord, Field(description="What the person who accepts it may do.")]
+    user_id: Annotated[str | None, Field(description="Whom it is for; null: the person who has the link.")]
     invited_by: Annotated[str, Field(description="Who made it.")]
     created_at: Annotated[datetime, Field(description="When it was made.")]
     expires_at: Annotated[datetime, Field(description="Until when it is open.")]

@@ -217,6 +217,10 @@ async def test_doctor_names_secrets_that_git_would_take(tmp_path: Path) -> None:
 # -- secrets in files -------------------------------------------------------------------------------------------------
 
 
+#: Secrets that are addresses with a password in them.
+ADDRESSES = ("database_url", "database_direct_url")
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """An environment without settings of ours, and a folder without `.env`."""
@@ -238,8 +242,10 @@ def test_every_secret_may_stand_in_a_file(environment: pytest.MonkeyPatch, tmp_p
     """
     `X_FILE` names the file whose text, without one line end, is `X`.
     """
-    secret = "postgresql://ann:pw@db/keep" if name == "database_url" else STRONG
+    secret = "postgresql://ann:pw@db/keep" if name in ADDRESSES else STRONG
     (tmp_path / "file").write_bytes((secret + end).encode())
+    if name == "database_direct_url":
+        environment.setenv("PROTOKEEP_DATABASE_URL", "postgresql://ann:pw@pooler/keep")
     environment.setenv(f"{SECRETS[name]}_FILE", str(tmp_path / "file"))
 
     assert value_of(Settings(), name) == secret
@@ -411,10 +417,10 @@ def test_settings_show_no_secret() -> None:
     """
     The settings as text, in an error or a debugger, hold no secret and no password.
     """
-    values = {name: HUSH + STRONG for name in SECRETS if name != "database_url"}
-    settings = settings_of(database_url=f"postgresql://ann:{HUSH}@db/keep", **values)
+    values = {name: f"postgresql://ann:{HUSH}@db/keep" if name in ADDRESSES else HUSH + STRONG for name in SECRETS}
+    settings = settings_of(**values)
     with pytest.raises(ValidationError) as caught:
-        settings_of(database_url=f"postgresql://ann:{HUSH}@db/keep", **{**values, "port": -1})
+        settings_of(**{**values, "port": -1})
 
     assert HUSH not in repr(settings) + str(settings) + str(caught.value) + repr(caught.value)
 

@@ -87,7 +87,10 @@ async def test_every_entry_of_the_mcp_configuration_connects(served: Demo, where
     assert "ensure_prototype" in {tool.name for tool in tools.tools}
 
 
-@pytest.mark.parametrize(("page", "blocks_min"), [("README.md", 2), ("docs/api.md", 1), ("docs/assistants.md", 4)])
+@pytest.mark.parametrize(
+    ("page", "blocks_min"),
+    [("README.md", 2), ("docs/api.md", 1), ("docs/assistants.md", 4), ("docs/quick-start.md", 4)],
+)
 def test_every_shell_block_of_a_page_works_after_the_demo(served: Demo, page: str, blocks_min: int) -> None:
     """
     Every shell block that needs a server works when it is pasted after `make demo`.
