@@ -37,6 +37,7 @@ from protokeep.core.provider_keys import KeyOwner
 from protokeep.core.similar import UnclearProductRule
 from protokeep.sandbox import Knobs, Sandbox, running, seed_account
 from protokeep.service import NewPrototype
+from protokeep.service.heartbeat import utc_now
 from protokeep.service.plan_drafts import PlanOptions
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plans import PlanService
@@ -88,12 +89,18 @@ def settings_of(database_url: str, v0_url: str, **more: Any) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def opened(database_url: str, **more: Any) -> AsyncIterator[tuple[Application, Sandbox]]:
-    """An application on a database, which is migrated first, in front of an emulated v0 of its own."""
+async def opened(
+    database_url: str, later: timedelta | None = None, **more: Any
+) -> AsyncIterator[tuple[Application, Sandbox]]:
+    """An application on a database, which is migrated first, in front of an emulated v0 of its own.
+
+    With `later` it goes by a clock that is so far ahead.
+    """
+    clock = utc_now if later is None else lambda: utc_now() + later
     sandbox = Sandbox(knobs=Knobs(generation_seconds=0), random_seed=7)
     async with (
         running(sandbox) as v0_url,
-        build_application(settings_of(database_url, v0_url, **more)) as application,
+        build_application(settings_of(database_url, v0_url, **more), clock=clock) as application,
     ):
         yield application, sandbox
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 import old_databases
 from old_databases import FIXTURES, IDEMPOTENCY_KEY
+from owner_schemas import rows
 from people import ADA, ANN, EVE
 from protokeep import __version__
 from protokeep.core.errors import KeyReused
@@ -20,13 +22,14 @@ from protokeep.service.plan_reports import PlanReports
 from protokeep.service.plans import PlanService
 from protokeep.store.migrate import is_migrated, migrate
 from protokeep.store.revisions import HEADS, OWN_HEAD
-from protokeep.store.sql import Statement
 from protokeep.web.app import create_app
 from protokeep.web.pages.session import SESSION
 from protokeep.wiring import Application
 from schema_dump import schema_of
 from tracked import generation_of
 
+#: How old the fixtures are taken to be, so that a test of today also holds when they have become old.
+YEARS = timedelta(days=3 * 365)
 VERSIONS = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())
 
 
@@ -62,10 +65,12 @@ async def test_a_database_of_each_version_is_upgraded_and_everything_is_there(
     assert await is_migrated(url)
     counts = await old_databases.counts(url)
     assert {table: counts[table] for table in known["counts"]} == known["counts"]
+    states = await rows(url, "SELECT DISTINCT state FROM protokeep_generations")
+    assert {row["state"] for row in states} == set(State) - {State.UNTRACKED, State.IN_BIN}
     assert await schema_of(url) == await schema_of(
         request.getfixturevalue("sqlite_url" if kind == "sqlite" else "pg_url")
     )
-    async with old_databases.opened(url, migrate="off") as (application, sandbox):
+    async with old_databases.opened(url, YEARS, migrate="off") as (application, sandbox):
         await _people_find_everything(application, known)
         await _page_renders(application, known)
         assert sandbox.chats_created == 0
@@ -89,8 +94,6 @@ async def _people_find_everything(application: Application, known: dict[str, obj
         assert (await application.tokens.check(text)).role is Role(role)
     (key,) = await application.provider_keys.list(EVE.workspace_id)
     assert key.opens
-    rows = await keeper.context.store.database.read(Statement("SELECT DISTINCT state FROM protokeep_generations"))
-    assert {row["state"] for row in rows} == set(State) - {State.UNTRACKED, State.IN_BIN}
     (ended,) = [plan for plan in await PlanService(keeper.context).newest(ADA.workspace_id) if plan.finished_at]
     report = await PlanReports(keeper.context, PlanService(keeper.context)).report(ADA.workspace_id, ended.id)
     receipts = await keeper.context.store.plans.receipts(ADA.workspace_id, ended.id)
