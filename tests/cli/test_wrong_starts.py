@@ -148,6 +148,9 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, str], Prepare, str, int]] = {
     ),
     "the same, to serve": (SERVE, {}, is_read_only, "readonly database). PROTOKEEP_DATABASE_URL", 1),
     "a full disk": (SERVE, {}, is_full, "PROTOKEEP_DATABASE_URL", 1),
+    "a database that nobody migrated": (
+        SERVE, {"PROTOKEEP_MIGRATE": "off"}, executed("DROP TABLE protokeep_meta"), "Run: protokeep migrate", 1
+    ),
     "a copy to nowhere": (("backup", "/proc/nothing/x.db"), {}, nothing, "/proc/nothing", 1),
     "a worker beside SQLite": (("worker",), {}, nothing, "PostgreSQL", 2),
 }  # fmt: skip
@@ -269,6 +272,36 @@ def test_a_lost_secret_and_a_copy_are_told_on_purpose(
 
     assert codes == [0, 1, 0, 0, 2, 0]
     assert len({forked["installation_id"], forked["forked_from"], ""}) == 3
+
+
+@pytest.mark.parametrize("command", ["fork-installation --yes", "accept-secret"])
+def test_where_no_database_is_nothing_becomes_a_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    """
+    A mistake in the address is told. A new database beside the copy would leave the copy what it was.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROTOKEEP_DATABASE_URL", "sqlite:///mistake.db")
+
+    assert run_here(monkeypatch, *command.split()) == 2
+    assert "there is no database" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("sqlite_url")
+def test_a_metrics_port_that_is_taken_names_its_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    The port of the metrics is found taken when the rest is ready, and the line names the other settings.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROTOKEEP_DATABASE_URL", "sqlite:///protokeep.db")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("PROTOKEEP_METRICS_PORT", str(taken.getsockname()[1]))
+        assert run_here(monkeypatch, "serve", "--port", "0") == 1
+    assert "PROTOKEEP_METRICS_PORT" in capfd.readouterr().err
 
 
 async def test_a_good_start_is_a_few_lines_all_of_them_json(empty_sqlite_url: str, tmp_path: Path) -> None:

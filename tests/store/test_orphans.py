@@ -13,8 +13,10 @@ from owner_schemas import run
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.prototype import Prototype
 from protokeep.store.orphans import OrphanChat
+from protokeep.store.postgresql import PostgresqlConnection
+from protokeep.store.sql import NO_VALUES, Statement, Values, query
 from tracked import generation_of, tracked
-from world import PROMPT, World
+from world import PROMPT, World, on_postgresql
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
 
@@ -87,6 +89,32 @@ async def test_an_orphan_goes_to_the_row_that_its_marker_names(world: World) -> 
     assert (left.hold.code, left.hold.message, left.error.code, left.error.message) == (None, None, None, None)
     assert [one.chat_id for one in await world.listed() if one.id != mine.id] == [None]
     assert await adopted(world, stray) == "known"
+
+
+@on_postgresql
+async def test_a_claim_that_is_made_during_the_adoption_adopts_the_orphan(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The first click after a restore is committed when the chat was already on its way to a row of its own. It gets the
+    chat, and nothing is sent for it.
+    """
+    read, waiting = PostgresqlConnection.fetch_one, list[Prototype]()
+
+    async def read_before_the_claim(
+        self: PostgresqlConnection, statement: Statement, values: Values = NO_VALUES
+    ) -> Any:
+        found = await read(self, statement, values)
+        if statement is query("find_waiting_claim") and not waiting:
+            waiting.append(await claimed(world))
+        return found
+
+    monkeypatch.setattr(PostgresqlConnection, "fetch_one", read_before_the_claim)
+    stray = stray_of(world)
+
+    assert await adopted(world, stray) == "recorded"
+    assert [one.chat_id for one in await world.listed()] == [stray.chat_id]
+    assert await in_slot(world, "p-1") == waiting[0].id
 
 
 async def test_an_orphan_goes_to_no_row_of_another_account(world: World) -> None:

@@ -144,7 +144,7 @@ async def test_filters_columns_and_views_are_addresses(site: Site) -> None:  # n
     assert titles(listed.text) == ["=1+1", "Airline", "Zoo"]
     assert 'class="chosen-columns has-tags has-id"' in listed.text
     kept = {"person": "ana", "sort": "name", "view": "table", "columns": "tags,id"}
-    assert kept.items() <= hidden(listed.text).items()
+    assert kept.items() <= hidden(listed.text.split('role="search"')[1]).items()
     form = await ana.get("/filters?" + "&".join(f"{name}={value}" for name, value in kept.items()))
     assert ('value="ana" selected' in form.text, 'value="ben"' in form.text) == (True, True)
     chosen = await ana.get("/?view=table&columns=&column=id&column=person")

@@ -711,6 +711,8 @@ class TestLive:
 
         assert made["shop"].id == told["data"]["id"]
         assert 'id="timeline"' in told["data"]["html"]
+        assert "Generating" in told["data"]["html"]
+        assert "polled" not in told["data"]["html"]
 
     async def test_nobody_hears_of_another_workspace(self, site: Site) -> None:
         """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import html
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -14,7 +15,9 @@ import pytest
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal, Role
-from protokeep.web.pages.audit import plain_cell
+from protokeep.store.audit import AuditRecord
+from protokeep.web import census_export
+from protokeep.web.pages.audit import details_of, plain_cell
 from web.test_page_actions import site  # noqa: F401 - a fixture
 from web.test_pages import Browser, Site, hidden
 
@@ -79,6 +82,30 @@ async def test_nobody_joins_under_a_name_that_is_there(site: Site, name: str) ->
     assert refused.status_code == 422
     assert "has this name already" in refused.text
     assert (await join(browser, path, "mia")).status_code == 200
+
+
+async def test_two_people_do_not_join_at_once_under_one_name(site: Site) -> None:  # noqa: F811
+    """
+    Each has an invitation, and both choose the same name at the same moment: one of them is in, the others are told.
+    """
+    paths = [await invited(site) for _ in range(3)]
+
+    answers = await asyncio.gather(*(join(site.browser(), path, "mia") for path in paths))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 422, 422]
+
+
+@pytest.mark.parametrize("name", ["command line", "Protokeep", " command  line"])
+async def test_nobody_joins_under_a_name_that_the_audit_uses_itself(site: Site, name: str) -> None:  # noqa: F811
+    """
+    The audit says "command line" of an operator's commands, which nobody who was invited can look like.
+    """
+    path = await invited(site)
+
+    refused = await join(site.browser(), path, name)
+
+    assert (refused.status_code, "a name that protokeep itself has" in html.unescape(refused.text)) == (422, True)
+    assert (await join(site.browser(), path, "mia")).status_code == 200
 
 
 async def test_an_admin_lets_a_named_person_in_again(site: Site) -> None:  # noqa: F811
@@ -182,10 +209,31 @@ def test_no_cell_begins_like_a_formula() -> None:
     """
     Whatever a spreadsheet would calculate is text.
     """
-    cells = [plain_cell(f"{blank}{sign}1") for sign in "=+-@\t\r\n" for blank in ("", " ")]
+    cells = [plain_cell(f"{blank}{sign}1") for sign in "=+-@\uff1d\uff20\t\r\n" for blank in ("", " ")]
 
     assert all(cell.startswith("'") for cell in cells)
     assert plain_cell("ana") == "ana"
+    assert (census_export._cell(" =1"), census_export._cell("ana")) == ("' =1", "ana")
+
+
+def test_the_details_of_an_entry_are_words() -> None:
+    """
+    A list and a time read as people write them; anything else is as it was written.
+    """
+    details = {
+        "added": ["retail", "spring"],
+        "due_at": "2026-05-03T14:05:09.120000+00:00",
+        "reason": "Take two",
+        "days": 7,
+    }
+    entry = AuditEntry("default", datetime(2026, 5, 1, tzinfo=UTC), Action.STOPPED, "ana", data=details)
+
+    assert details_of(AuditRecord("1", entry)) == [
+        ("added", "retail, spring"),
+        ("due at", "3 May 2026, 14:05 UTC"),
+        ("reason", "Take two"),
+        ("days", "7"),
+    ]
 
 
 async def test_an_admin_chooses_on_the_settings_page_and_others_do_not_see_the_choice(site: Site) -> None:  # noqa: F811

@@ -16,4 +16,4 @@ def test_every_template_can_be_read(name: str) -> None:
     """
     Its syntax is right.
     """
-    render._environment().get_template(name)
+    assert render._environment().get_template(name).name == name

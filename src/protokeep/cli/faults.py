@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from protokeep.core.errors import DatabaseUnavailable, ProtokeepError
@@ -10,6 +11,11 @@ from protokeep.store.sql import DatabaseError
 
 #: Of what a database says, so much is shown.
 REASON_MAX = 200
+#: How SQLite and PostgreSQL say that a table of ours is not there.
+NO_TABLE = re.compile(r'(no such table: |relation ")protokeep_')
+NOT_MIGRATED = (
+    "The database is not migrated, and PROTOKEEP_MIGRATE=off keeps a start from doing it. Run: protokeep migrate"
+)
 
 
 def words_for(error: BaseException) -> str | None:
@@ -21,6 +27,8 @@ def words_for(error: BaseException) -> str | None:
         cause = error.__cause__
         reason = f" ({_reason(cause)}; PROTOKEEP_DATABASE_URL says where it is)" if cause is not None else ""
         return f"{error}{reason}"
+    if isinstance(error, ProtokeepError | DatabaseError | sqlite3.Error) and NO_TABLE.search(str(error)):
+        return NOT_MIGRATED
     if isinstance(error, ProtokeepError):
         return str(error)
     if isinstance(error, DatabaseError | sqlite3.Error):

@@ -9,7 +9,7 @@ import typer
 from protokeep.cli.options import AsJson
 from protokeep.cli.output import print_result
 from protokeep.cli.retry_advice import EXIT_USAGE
-from protokeep.cli.runtime import run_with_application
+from protokeep.cli.runtime import require_database_file, run_with_application, usable_settings
 from protokeep.cli.terminal import print_notice
 
 app = typer.Typer()
@@ -29,6 +29,7 @@ def accept_secret(as_json: AsJson = False) -> None:
         context = application.keeper.context
         return await installation.accept_secret(context.store.installation_values, context.signer)
 
+    require_database_file(usable_settings())
     accepted = run_with_application(accept, any_secret=True)
     text = (
         "The database goes by the present secret now. Make new tokens: protokeep token create --local."
@@ -58,6 +59,7 @@ def fork_installation(
     async def fork(application: Application) -> tuple[str, str, int]:
         return await installation.fork(application.keeper.context)
 
+    require_database_file(usable_settings())
     original, new, ended = run_with_application(fork)
     text = f"This is installation {new} now, a fork of {original}."
     if ended:

@@ -76,6 +76,14 @@ def name_database(settings: Settings) -> None:
         print_notice(f"in the database {file}" + ("" if file.exists() else ", which is made now"))
 
 
+def require_database_file(settings: Settings) -> None:
+    """Exit with a line where no file is, for a command that is about what a database holds."""
+    file = settings.database_file
+    if file is not None and not file.exists():
+        print_notice(f"there is no database {file}. PROTOKEEP_DATABASE_URL says where it is.", "error")
+        raise typer.Exit(EXIT_USAGE)
+
+
 def run_with_application(
     use: Callable[[Application], Awaitable[T]], advice: str = "", *, any_secret: bool = False
 ) -> T:

@@ -110,7 +110,11 @@ async def _monitored(application: Application, is_stopping: Callable[[], bool]) 
     try:
         address = await stack.enter_async_context(monitored(application, is_stopping))
     except OSError as error:
-        print_notice(f"cannot listen on {settings.metrics_host}:{settings.metrics_port}: {error.strerror}.")
+        print_notice(
+            f"cannot listen on {settings.metrics_host}:{settings.metrics_port}: {error.strerror}. Choose others with "
+            "PROTOKEEP_METRICS_HOST and PROTOKEEP_METRICS_PORT.",
+            "error",
+        )
         raise typer.Exit(1) from None
     async with stack:
         if address is not None:

@@ -6,6 +6,7 @@ an admin, by naming the person in the invitation, lets somebody in again under a
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,8 @@ from datetime import timedelta
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, LimitReached, NotAllowed, NotAuthenticated, NotFound, ProtokeepError
 from protokeep.core.principals import Principal, Role
-from protokeep.core.validation import person_of
 from protokeep.service.sessions import SECRET_BYTES, SECRET_MAX, Sessions
-from protokeep.service.tokens import Tokens
+from protokeep.service.tokens import Tokens, name_of_person
 from protokeep.store.invitations import Invitation, InvitationStore
 
 #: The most days that an invitation is open.
@@ -44,6 +44,7 @@ class Invitations:
         self._store = store
         self._tokens = tokens
         self._sessions = sessions
+        self._letting_in = asyncio.Lock()
 
     async def invite(self, by: Principal, role: Role, days: int, user_id: str = "") -> tuple[str, Invitation]:
         """Make an invitation, for `user_id` or (empty) whoever has the link. Returns what the link carries, too.
@@ -58,7 +59,7 @@ class Invitations:
         code = secrets.token_urlsafe(SECRET_BYTES)
         now = self._sessions.now()
         expires_at = now + timedelta(days=days)
-        whose = person_of(user_id) if user_id.strip() else None
+        whose = name_of_person(user_id) if user_id.strip() else None
         with_token, digest = by.token_id or None, self._digest(code)
         invitation = Invitation(digest, by.workspace_id, role, whose, by.user_id, now, expires_at, with_token)
         entry = AuditEntry.of(by, Action.INVITED, now, whose, role=role.value, days=days)
@@ -80,8 +81,12 @@ class Invitations:
 
         The invitation stays open when nobody was let in.
         """
+        async with self._letting_in:  # Of two people who choose one name at this moment, the second is told.
+            return await self._accept(code, user_id, address)
+
+    async def _accept(self, code: str, user_id: str, address: str) -> Joined:
         invitation = await self.find(code)
-        name = invitation.user_id or person_of(user_id)
+        name = invitation.user_id or name_of_person(user_id)
         if invitation.user_id is None and await self._store.has_person(invitation.workspace_id, name):
             raise InvalidInput(
                 "user_id: another person here has this name already. Choose another one.", field="user_id"

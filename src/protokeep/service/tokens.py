@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from protokeep.core import validation
-from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.audit import ITSELF, Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from protokeep.core.principals import DEFAULT_WORKSPACE, ApiToken, Person, Principal, Role
+from protokeep.core.search_text import folded
 from protokeep.core.token_limits import TokenLimits
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.core.validation import NAME_MAX
@@ -32,6 +33,14 @@ LOCAL = "command line"
 #: How long a token is cached. A token that another process revokes stops working here after this.
 CACHED_FOR = timedelta(seconds=1)
 CACHE_SIZE = 10_000
+
+
+def name_of_person(user_id: str) -> str:
+    """`user_id` as a person's id. Raises `InvalidInput`, also for a name that protokeep has in the audit."""
+    name = validation.person_of(user_id)
+    if folded(name) in (ITSELF, LOCAL):
+        raise InvalidInput("user_id is a name that protokeep itself has. Choose another one.", field="user_id")
+    return name
 
 
 class TokenRefused(NotAuthenticated):
@@ -91,7 +100,7 @@ class Tokens:
         token = ApiToken(
             id=uuid4().hex,
             workspace_id=validation.workspace_id_of(workspace_id),
-            user_id=validation.person_of(user_id) if user_id else name or f"{role.value}-{secrets.token_hex(3)}",
+            user_id=name_of_person(user_id) if user_id else name or f"{role.value}-{secrets.token_hex(3)}",
             name=name or role.value,
             role=role,
             prefix=text[:PREFIX_LENGTH],

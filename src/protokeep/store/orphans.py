@@ -108,12 +108,18 @@ async def _save_surplus(connection: Connection, orphan: OrphanChat, prototype: T
 async def _insert(
     connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta
 ) -> str:
-    """Gives the chat a new row, which takes the slot unless that holds a younger prototype."""
+    """Gives the chat a new row, which takes the slot unless that holds a younger prototype.
+
+    Raises `LostRace` if a claim that waits for the chat was committed at this moment.
+    """
     # The zero of some clocks, the year 1, is no time that PostgreSQL gives back as it was.
     orphan = replace(orphan, made_at=max(orphan.made_at, NO_TIME))
     prototype = _prototype_of(orphan, poll_timeout, must_be_uuid=queries.shape.user_is_uuid)
     slot = {**_key_of(orphan), "mockup_id": prototype.id, "now": orphan.now, "created_at": orphan.made_at}
     await connection.execute(query("claim_slot" if orphan.only_free_slot else "set_slot_if_newer"), slot)
+    # PostgreSQL: that statement waits for a claim that is being committed, which was not to be seen before.
+    if await connection.fetch_one(query("find_waiting_claim"), {**_key_of(orphan), "account": orphan.account}):
+        raise LostRace
     if await insert_prototype(connection, queries, prototype) is None:
         raise LookupError(f"no product {orphan.product_id} to adopt a chat for")
     values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}

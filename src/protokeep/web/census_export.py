@@ -17,7 +17,7 @@ COLUMNS = (
     *("web_url", "demo_url", "has_picture", "fingerprint", "first_seen_at", "last_seen_at"),
 )
 #: A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
-FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")  # noqa: RUF001 - some take wide signs, too
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # noqa: RUF001 - some take wide signs, too
 
 
 def fields_of(found: FoundChat) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = value if isinstance(value, str) else value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_SIGNS) else text
 
 
 def _line(cells: Sequence[str]) -> str:

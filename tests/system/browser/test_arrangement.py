@@ -155,6 +155,18 @@ def test_axe_finds_nothing_and_everything_fits_into_320_px(still: Site, windows:
     ):
         page.goto(still.url + path)
         look(path)
+    page.goto(f"{still.url}/chosen?{ids}")
+    page.get_by_role("button", name="Bring back from the archive").click()
+    expect(page.get_by_role("heading", name="done")).to_be_visible()
+    look("what was done")
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.goto(f"{still.url}/?view=table&select=1")
+    for title in names(page)[:3]:
+        expect(page.get_by_label(f"Choose {title}")).to_be_visible()
+    assert page.locator("tbody th").first.bounding_box()["width"] > 150  # type: ignore[index]
+    page.get_by_text("Columns", exact=True).click()
+    expect(page.get_by_role("button", name="Show these")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{still.url}/?select=1")
     page.get_by_label("All on this page").check()
     expect(page.locator("[data-count]")).to_have_text(f"{page.locator('.pick input').count()} chosen")

@@ -394,6 +394,39 @@ class TestLooking:
             )
             assert outside == [], path
 
+    def test_menus_and_words_of_trouble_fit_into_a_small_screen(self, still: Site, windows: Windows) -> None:
+        """
+        An open menu and the words for lost updates leave the page as wide as the screen, and so does a wide one.
+        """
+        still.call(paint(still.application))
+        page = windows.signed_in(still, Role.ADMIN, viewport={"width": 320, "height": 700})
+
+        for width in (320, 1280):
+            page.set_viewport_size({"width": width, "height": 700})
+            page.goto(f"{still.url}/p/bakery")
+            page.get_by_label("More actions").click()
+            expect(page.get_by_role("link", name="Delete…")).to_be_in_viewport()
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.set_viewport_size({"width": 320, "height": 700})
+        page.route("**/live**", lambda route: route.abort())
+        page.goto(still.url)
+        expect(page.get_by_role("switch")).to_have_text("Reconnecting…")
+        assert page.evaluate("document.documentElement.scrollWidth") == 320
+        expect(page.get_by_label("You: ana")).to_be_in_viewport(ratio=1)
+
+    def test_white_space_is_no_draft(self, still: Site, windows: Windows) -> None:
+        """
+        What holds nothing but white space is not offered again.
+        """
+        page = windows.signed_in(still)
+        page.goto(f"{still.url}/new")
+        page.get_by_label("What should it be?").fill("  ")
+        page.reload()
+        expect(page.get_by_text("Your draft is back")).to_have_count(0)
+        page.get_by_label("What should it be?").fill("A bakery")
+        page.reload()
+        expect(page.get_by_text("Your draft is back")).to_be_visible()
+
     def test_the_fields_for_a_v0_key_are_empty_and_take_what_is_typed(self, still: Site, windows: Windows) -> None:
         """
         A field for a v0 key is empty, and exactly what somebody types there is what is sent.
@@ -466,7 +499,7 @@ class TestLooking:
         expect(page.locator("#palette").get_by_role("option")).to_have_text(["Settings"])
         page.keyboard.press("Enter")
         page.wait_for_url("**/settings")
-        page.get_by_label("Keys for moving around").uncheck()
+        page.get_by_role("checkbox", name="Keyboard shortcuts").uncheck()
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_text("Saved in this browser.")).to_be_visible()
         page.keyboard.press("Control+k")
@@ -505,7 +538,7 @@ class TestWriting:
         assert Axe().run(page).response["violations"] == []
         prompt.focus()
         page.keyboard.press("Control+Enter")
-        expect(page.get_by_role("heading", name="You already have this one")).to_be_visible()
+        expect(page.get_by_role("heading", name="This product already has a prototype")).to_be_visible()
         page.goto(f"{still.url}/new")
         expect(product).to_have_value("")
 
@@ -525,7 +558,7 @@ class TestWriting:
         still.call(paint(still.application, SCENES[:1]))
         page = windows.signed_in(still, java_script_enabled=False)
         page.goto(f"{still.url}/new")
-        page.get_by_role("button", name="Make prototype").click()
+        page.get_by_role("button", name="Create prototype").click()
 
         expect(page.locator(".fault")).to_have_count(2)
         expect(page.locator("#products option")).to_have_text(["Loyalty card"])

@@ -30,7 +30,7 @@ EXPORTED = 10_000
 BATCH = 500
 COLUMNS = ("time", "person", "action", "subject", "address", "token", "details")
 #: How a cell of a spreadsheet begins that would be calculated.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # noqa: RUF001 - some take wide signs, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,18 @@ def _clock_of(at: datetime, now: datetime) -> str:
 
 def details_of(record: AuditRecord) -> Sequence[tuple[str, str]]:
     """The further details of an entry."""
-    return [(str(name).replace("_", " "), str(value)) for name, value in record.entry.data.items()]
+    return [(str(name).replace("_", " "), _value_of(value)) for name, value in record.entry.data.items()]
+
+
+def _value_of(value: object) -> str:
+    """A detail as people write it: a list with commas, a time without its fractions."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
+    except ValueError:
+        at = None
+    return f"{at.astimezone(UTC):%-d %B %Y, %H:%M} UTC" if at and at.tzinfo else str(value)
 
 
 def _day_of(text: str | None) -> date | None:

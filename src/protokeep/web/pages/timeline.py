@@ -56,8 +56,8 @@ def asked_since(events: Sequence[Row], now: datetime) -> list[Asked]:
 SOURCES = {
     "person": "",
     "submit": "",
-    "poll": "polled",
-    "hook": "webhook",
+    "poll": "",
+    "hook": "",
     "sweep": "recovered",
 }
 

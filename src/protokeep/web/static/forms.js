@@ -11,7 +11,7 @@ const place = (form) => `draft of ${body.dataset.me} ${form.dataset.draft}`;
 
 function restore(form) {
   const draft = JSON.parse(sessionStorage.getItem(place(form)) || "null");
-  const lost = draft ? fields(form).filter((field) => draft[field.name] && draft[field.name] !== field.value) : [];
+  const lost = draft ? fields(form).filter((field) => draft[field.name]?.trim() && draft[field.name] !== field.value) : [];
   if (!lost.length || fields(form).some((field) => field.value && !draft[field.name])) return;
   for (const field of lost) {
     field.value = draft[field.name];
