@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules mutants official screenshots docs lock dist clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules fixtures drill mutants official screenshots docs lock dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,13 @@ census: $(DEV) ## Read accounts of 4,000 chats while people work there, and coun
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_NEW_EXAMPLES=1 PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)
+
+fixtures: $(DEV) ## Make the databases anew that tests upgrade later; before a release, never after it
+	@PYTHONPATH=tests $(BIN)/python -m old_databases $(ARGS) > .venv/fixtures.log || { cat .venv/fixtures.log >&2; exit 1; }
+	@tail -n 1 .venv/fixtures.log
+
+drill: $(DEV) ## Back up, lose and restore an installation on each kind of database, by the documented commands
+	@PYTHONPATH=tests $(BIN)/python tools/drill.py $(ARGS)
 
 mutants: $(DEV) ## Change the code in places, and list the changes that no test notices (ARGS="--sample 60 --seed 7" or --guards)
 	@PYTHONPATH=tools $(BIN)/python -m mutants $(ARGS)

@@ -51,6 +51,8 @@ GATHER_SECONDS = 0.25
 SECOND_POLL_SECONDS = 1.1
 #: PgQueuer logs finished jobs, which nobody reads: rows and events tell the story. The log is cleared this often.
 CLEAR_LOG_SECONDS = 3600.0
+#: The pause between two passes of removing what is too old; a pass has a few steps, and most find nothing to do.
+RETENTION_SECONDS = 10.0
 #: The pause between two looks for texts that are not indexed; which process has the turn is decided there.
 TEXTS_SECONDS = 5.0
 #: The longest that a stop waits for running jobs before it cancels them; other processes take up their rows.
@@ -84,6 +86,7 @@ class Jobs:
             PeriodicTask("clean_up", CLEAN_UP_SECONDS, CleanUp(keeper.context, keeper.budget).run),
             PeriodicTask("hooks", HOOKS_SECONDS, hooks.complete),
             PeriodicTask("texts", TEXTS_SECONDS, TextIndexer(keeper.context).run_if_due),
+            PeriodicTask("retention", RETENTION_SECONDS, keeper.housekeeping.retention.run_if_due),
             PeriodicTask("clear_job_log", CLEAR_LOG_SECONDS, queue.clear_log),
         )
 

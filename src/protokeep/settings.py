@@ -30,6 +30,7 @@ from protokeep.secret_source import SecretFiles
 from protokeep.settings_catalogue import CatalogueSettings
 from protokeep.settings_clean_up import CleanUpSettings
 from protokeep.settings_database import DatabaseSettings
+from protokeep.settings_retention import RetentionSettings
 from protokeep.settings_serving import ServingSettings
 from protokeep.settings_telemetry import TelemetrySettings
 
@@ -53,7 +54,9 @@ ADDRESSES = {
 }
 
 
-class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, ServingSettings, TelemetrySettings):
+class Settings(
+    DatabaseSettings, CatalogueSettings, CleanUpSettings, RetentionSettings, ServingSettings, TelemetrySettings
+):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(
@@ -169,8 +172,6 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, ServingSett
     poll_timeout_seconds: Annotated[float, Field(ge=1, le=900)] = 600.0
     #: How long a create request waits for v0 to accept before it answers 202.
     accept_wait_seconds: Annotated[float, Field(ge=0, le=60)] = 10.0
-    #: How long a request with the same idempotency key gets the same answer.
-    idempotency_key_days: Annotated[int, Field(ge=1, le=365)] = 7
 
     @classmethod
     def settings_customise_sources(
@@ -347,11 +348,6 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, ServingSett
             poll_interval=timedelta(seconds=self.poll_interval_seconds),
             poll_timeout=timedelta(seconds=self.poll_timeout_seconds),
         )
-
-    @property
-    def idempotency_key_retention(self) -> timedelta:
-        """How long an idempotency key is remembered."""
-        return timedelta(days=self.idempotency_key_days)
 
     @property
     def drain(self) -> float:

@@ -165,7 +165,7 @@ def _application(settings: Settings, context: Context, secret: bytes) -> Applica
     limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
     tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
     sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
-    keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
+    keeper = Keeper(context, retention=settings.retention_periods)
     return Application(settings, keeper, tokens, sessions, Hooks(context, secret, settings.public_url))
 
 

@@ -20,11 +20,13 @@ import asyncpg
 import pytest
 import structlog
 
+from owner_schemas import run
 from processes import PATIENCE, started
 from protokeep import __version__
 from protokeep.cli import main, terminal
 from protokeep.store import migrate_sqlite, private_files, sqlite
 from protokeep.store.migrate import ADVISORY_KEY
+from schema_dump import schema_of
 
 SECRET = secrets.token_urlsafe(32)
 #: Nobody listens there.
@@ -206,6 +208,34 @@ def test_a_wrong_start_is_one_line(
     assert CASES[case][3] in lines[-1]
     assert all(line.startswith("protokeep: ") for line in lines)
     assert not any(word in line for line in lines for word in ("Traceback", "hidden", SECRET))
+
+
+#: Commands that open the database themselves.
+OPENING = ("migrate", "token list --local", "audit --local", "keys list --local", "prune", "reindex", "serve --port 0")
+
+
+def test_an_older_protokeep_says_in_one_line_what_to_do_with_a_newer_database(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Every command says it, on both databases, and changes nothing; with PROTOKEEP_MIGRATE=off it works.
+    """
+    asyncio.run(run(database_url, "INSERT INTO protokeep_alembic_version VALUES ('29991231000000')"))
+    before = asyncio.run(schema_of(database_url))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROTOKEEP_DATABASE_URL", database_url)
+    monkeypatch.setenv("PROTOKEEP_SECRET_KEY", SECRET)
+
+    for command in OPENING:
+        code = run_here(monkeypatch, *command.split())
+        lines = capfd.readouterr().err.splitlines()
+        assert (code, len(lines) <= 2) == (1, True), (command, lines)
+        assert "A newer protokeep has migrated this database (revision 29991231000000)" in lines[-1]
+        assert "PROTOKEEP_MIGRATE=off" in lines[-1]
+    assert asyncio.run(schema_of(database_url)) == before
+
+    monkeypatch.setenv("PROTOKEEP_MIGRATE", "off")
+    assert run_here(monkeypatch, "token", "list", "--local", "--json") == 0
 
 
 @pytest.mark.parametrize("case", ["serve without its database", "a path in the public address", "a full disk"])

@@ -50,12 +50,12 @@ class TestTidying:
         """
         first = await world.ensure("p-1", create_new=True, idempotency_key="k")
         world.clock.advance(7 * DAY - 60)
-        await world.sweep()
+        await world.keeper.housekeeping.retention.run_if_due()
         again = await world.ensure("p-1", create_new=True, idempotency_key="k")
         assert (again.decision.outcome, again.prototype.id) == (Outcome.REPLAYED, first.prototype.id)
 
         world.clock.advance(3700)
-        await world.sweep()
+        await world.keeper.housekeeping.retention.run_if_due()
         anew = await world.ensure("p-1", create_new=True, idempotency_key="k")
         assert anew.prototype.id != first.prototype.id
 

@@ -237,6 +237,7 @@ async def test_periodic_tasks_have_names_and_passes_of_their_own(world: World) -
         "clean_up",
         "hooks",
         "texts",
+        "retention",
         "clear_job_log",
     ]
     async with queue.open():

@@ -30,6 +30,10 @@ JOBS = {
     "resume_after_new_key", "resume_parked", "save_generation",
     "save_mockup", "save_surplus_chat", "wind_back_generations",
     "count_prototypes", "list_gauges",
+    "count_expired_idempotency_keys", "delete_audit", "delete_events", "delete_pictures", "find_event_window",
+    "find_next_audited_workspace", "forget_pictures", "list_removable_events", "list_removable_pictures",
+    "allow_audit_deletion", "allow_audit_deletion_in_sqlite", "refuse_audit_deletion",
+    "refuse_audit_deletion_in_sqlite",
 }  # fmt: skip
 #: By the id of a prototype or a plan that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {

@@ -29,6 +29,7 @@ class Action(StrEnum):
     UNARCHIVED = "unarchived"  #: brought an archived product back, with its own command or by asking for it
     RESTORED = "restored"  #: made a chat again from its archive
     ARCHIVES_REMOVED = "archives_removed"
+    AUDIT_REMOVED = "audit_removed"  #: an operator took old lines of the audit out of the database, into a file
     ADOPTED = (
         "adopted"  #: a chat that no row had became a prototype's: one of ours by nobody's request, others by an admin's
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -18,6 +18,7 @@ from protokeep.core.errors import NotAllowed, NotFound
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
+from protokeep.core.retention import DEFAULT_PERIODS, RetentionPeriods
 from protokeep.core.reuse import Decision, Outcome
 from protokeep.core.similar import Similar
 from protokeep.service.account_gate import AccountGate
@@ -68,7 +69,7 @@ class Ensured:
 class Keeper:
     """Ensures, lists, changes and polls prototypes. Safe to call from any number of processes at once."""
 
-    def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
+    def __init__(self, context: Context, *, retention: RetentionPeriods = DEFAULT_PERIODS) -> None:
         self.context = context
         self.budget = CallBudget(context)
         self._lookups = Lookups(context, self.budget)
@@ -92,7 +93,7 @@ class Keeper:
         self._poller = Poller(context, self.budget, visibility)
         self._refresher = Refresher(context, self._poller)
         self._finalizer = Finalizer(context)
-        self._housekeeping = Housekeeping(context, key_retention)
+        self.housekeeping = Housekeeping(context, retention)
         self._adopter = Adopter(context, self.budget, visibility)
         self._similar = SimilarProducts(context.store)
         self._fault: str | None = None
@@ -296,7 +297,7 @@ class Keeper:
         accounts = await context.store.accounts.to_track(context.owner, now)
         for account in accounts:
             await context.queue.track(account)
-        await self._housekeeping.run_if_due()
+        await self.housekeeping.run_if_due()
         return len(due) + len(accounts)
 
     async def adopt(self) -> None:

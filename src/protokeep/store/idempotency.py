@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from protokeep.core.create_request import IdempotentRequest
 from protokeep.core.errors import KeyReused
 from protokeep.store.database import Database
@@ -11,7 +9,7 @@ from protokeep.store.sql import Connection, LostRace, query
 
 
 class IdempotencyKeys:
-    """Reads and deletes rows of `protokeep_idempotency_keys`."""
+    """Reads rows of `protokeep_idempotency_keys`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,11 +25,6 @@ class IdempotencyKeys:
             values = {"workspace_id": workspace_id, "most": most}
             row = await connection.fetch_one(query("count_idempotency_keys"), values)
         return int(row["number"]) if row else 0
-
-    async def delete_expired(self, before: datetime) -> int:
-        """Deletes keys that were first used before a time. Returns their number."""
-        async with self._database.transaction() as connection:
-            return await connection.execute(query("delete_expired_idempotency_keys"), {"before": before})
 
 
 async def prototype_of_request(connection: Connection, request: IdempotentRequest) -> str | None:

@@ -34,6 +34,7 @@ from protokeep.store.pictures import Pictures
 from protokeep.store.plans import PlanStore
 from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
+from protokeep.store.retention import RetentionStore
 from protokeep.store.searches import Searches
 from protokeep.store.slots import find_successor
 from protokeep.store.sql import LostRace, Row, query
@@ -67,6 +68,7 @@ class Store(Prototypes):
         self.pictures = Pictures(database)
         self.plans = PlanStore(database)
         self.processes = ProcessStore(database)
+        self.retention = RetentionStore(database)
         self.searches = Searches(database)
         self.texts = Texts(database)
 

@@ -146,6 +146,7 @@ WORDS: Mapping[Action, str] = {
     Action.DELETED: "Deleted, or moved to the bin",
     Action.RESTORED: "Chat restored from its copy",
     Action.ARCHIVES_REMOVED: "Copies removed",
+    Action.AUDIT_REMOVED: "Old audit moved to a file",
     Action.CENSUS_STARTED: "Scan started",
     Action.CENSUS_CANCELLED: "Scan cancelled",
     Action.PLAN_MADE: "Plan created",

@@ -1,0 +1,2 @@
+-- Deletes events.
+DELETE FROM protokeep_events WHERE id IN :ids
