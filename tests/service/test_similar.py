@@ -56,6 +56,23 @@ async def test_a_prompt_that_says_nearly_the_same_is_told_with_how_alike_it_is(w
     assert told(await world.ensure("other", "A customer list for a bakery")) == []
 
 
+async def test_short_prompts_are_compared_by_their_words(world: World) -> None:
+    """
+    One word more or less changes most pairs of words of a short prompt; articles do not matter, another thing does.
+    """
+    await world.ensure("bakery", "A landing page for the bakery")
+
+    likely = [
+        await world.ensure(f"p-{number}", prompt)
+        for number, prompt in enumerate(("a landing page for a Bakery", "Landing page for our bakery"))
+    ]
+    other = await world.ensure("florist", "A landing page for a florist")
+
+    assert [("bakery", "prompt") in told(one) for one in likely] == [True, True]
+    assert [one.alike for one in likely[0].similar if one.product_id == "bakery"] == [1.0]
+    assert told(other) == []
+
+
 async def test_nothing_of_another_workspace_is_told(world: World) -> None:
     await world.ensure("bakery-shop", LONG, who=EVE)
     assert told(await world.ensure("Bakery Shop", LONG)) == []

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from people import ANN
 from protokeep.core.principals import Role
 from world import GENERATION_SECONDS, PROMPT, Site, World, both_versions, on_sqlite
 
@@ -330,6 +331,29 @@ class TestStatus:
 
         async with asyncio.timeout(5):
             assert (await held).json()["project_status"] == "completed"
+
+    @on_sqlite
+    async def test_a_settled_prototype_is_answered_at_once_unless_the_caller_has_it(
+        self, real_site: Site, world: World
+    ) -> None:
+        """
+        Nothing will change by itself there: only who names what is known by its ETag waits for the next change.
+        """
+        await real_site.create()
+        world.clock.advance(GENERATION_SECONDS)
+        await real_site.node.sweep()
+
+        async with asyncio.timeout(5):
+            ready = await real_site.status(headers={"Prefer": "wait=20"})
+        known = {"Prefer": "wait=20", "If-None-Match": ready.headers["etag"]}
+        held = asyncio.create_task(real_site.status(headers=known))
+        while not real_site.node.context.bus._by_mockup:  # noqa: ASYNC110 - until the request has come in
+            await asyncio.sleep(0.005)
+        await world.keeper.iterate(ANN, ready.json()["id"], "Make it blue", wait=0.0)
+
+        assert ready.json()["project_status"] == "completed"
+        async with asyncio.timeout(5):
+            assert (await held).status_code == 200
 
 
 @on_sqlite

@@ -29,6 +29,9 @@ _SLOTS, _MOST = 4_194_301, 255  # a prime, so that neighbouring numbers of words
 _WORD = re.compile(rf"[^\W_{_NO_BLANKS}]+|[^\s\x00-\x7f\u2000-\u206f\u3000-\u3020\ufe00-\ufe0f]")
 
 
+#: Of English, German, French and Spanish.
+_ARTICLES = frozenset("a an the der die das ein eine einen le la les un une el los las una".split())  # noqa: SIM905
+
 #: Words, and every other sign but those that a person types or leaves out without a thought.
 _SIGN = re.compile(rf"{_WORD.pattern}|[^\s.,;:!?'\"\u2018-\u201f]")
 
@@ -45,6 +48,14 @@ class NearPair:
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text without case, accents' spelling (NFC, NFD), width of letters and ASCII punctuation."""
     return tuple(_WORD.findall(_folded(text)))
+
+
+def words_that_say(words: Sequence[str]) -> set[str]:
+    """The different words of a text without its articles, which a person changes without a thought.
+
+    A text of articles only keeps them.
+    """
+    return {word for word in words if word not in _ARTICLES} or set(words)
 
 
 def signs_of(text: str) -> list[str]:

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 
-from protokeep.core.near_duplicates import words_of
+from protokeep.core.near_duplicates import words_of, words_that_say
 
 #: Another number when a text gets other grams or bands than before: everything is indexed again then.
-VERSION = 1
+VERSION = 2
 #: Characters at the beginning of a prompt that searches look at. A prompt may have 100,000.
 SEARCHED_CHARACTERS = 4000
 #: Grams of a search that are looked up; the text decides about the rest.
@@ -28,6 +28,8 @@ GRAM = 3
 #: Prompts whose share of common pairs of words (Jaccard) is 0.7 have a band in common in 29 of 30 cases, those of 0.85
 #: in nearly all, and those of 0.3 in one of five.
 BANDS, ROWS = 8, 3
+#: Prompts of so many words at most are also compared by their words.
+SHORT = 16
 #: Pairs of a long prompt that count for its bands: those with the smallest numbers, which like prompts share.
 PAIRS_MAX = 200
 _PRIME = (1 << 61) - 1
@@ -75,15 +77,22 @@ def grams_of_words(workspace_id: str, words: Sequence[str]) -> list[int]:
 
 
 def bands_of(workspace_id: str, prompt: str) -> list[int]:
-    """The bands of a prompt, which nearly equal prompts share; none for a prompt without words."""
+    """The bands of a prompt, which nearly equal prompts share; none for a prompt without words.
+
+    They are of its pairs of words, and, if it is short, also of its words.
+    """
     words = words_of(prompt[:SEARCHED_CHARACTERS])
-    pairs = {f"{one} {other}" for one, other in pairwise(words)} or set(words)
-    numbers = sorted(zlib.crc32(pair.encode(errors="replace")) for pair in pairs)[:PAIRS_MAX]
+    found = _bands(workspace_id, "", {f"{one} {other}" for one, other in pairwise(words)} or set(words))
+    return found + (_bands(workspace_id, "w", words_that_say(words)) if len(words) <= SHORT else [])
+
+
+def _bands(workspace_id: str, kind: str, parts: set[str]) -> list[int]:
+    numbers = sorted(zlib.crc32(part.encode(errors="replace")) for part in parts)[:PAIRS_MAX]
     if not numbers:
         return []
     least = [min((a * number + b) % _PRIME for number in numbers) for a, b in _ORDERS]
     rows = [least[band * ROWS : (band + 1) * ROWS] for band in range(BANDS)]
-    return [_number(workspace_id, f"\x01{band} {row}") for band, row in enumerate(rows)]
+    return [_number(workspace_id, f"\x01{kind}{band} {row}") for band, row in enumerate(rows)]
 
 
 def product_key(product_id: str) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from protokeep.core.near_duplicates import Likeness, words_of
+from protokeep.core.near_duplicates import Likeness, words_of, words_that_say
 from protokeep.core.prototype import State
+from protokeep.core.search_text import SHORT
 
-#: Prompts are told to be alike from this share of common pairs of words on (Jaccard): a few words were changed.
+#: Prompts are told to be alike from this share of common pairs of words on, or of words (Jaccard): a few were changed.
 ALIKE = 0.7
 
 
@@ -51,6 +52,15 @@ def reason_of(how: How, alike: float) -> str:
 
 
 def likenesses(prompt: str, others: Sequence[str]) -> list[float]:
-    """How alike each of the other prompts is, from 0.0 to 1.0."""
-    texts = Likeness([words_of(prompt), *map(words_of, others)])
-    return [texts.of(0, place) for place in range(1, len(others) + 1)]
+    """How alike each of the other prompts is, from 0.0 to 1.0: by pairs of words, and by words where both are short."""
+    words = [words_of(prompt), *map(words_of, others)]
+    pairs = Likeness(words)
+    return [max(pairs.of(0, place), _by_words(words[0], words[place])) for place in range(1, len(words))]
+
+
+def _by_words(one: Sequence[str], other: Sequence[str]) -> float:
+    """The Jaccard index of the words of two short prompts, where one word makes most pairs; 0.0 for longer ones."""
+    if max(len(one), len(other)) > SHORT or not one or not other:
+        return 0.0
+    first, second = words_that_say(one), words_that_say(other)
+    return len(first & second) / len(first | second)

@@ -16,7 +16,7 @@ from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.create_request import ClaimResult, CreateRequest
 from protokeep.core.errors import NotAllowed, NotFound
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Prototype, TrackedPrototype
+from protokeep.core.prototype import SETTLED, Prototype, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.core.retention import DEFAULT_PERIODS, RetentionPeriods
 from protokeep.core.reuse import Decision, Outcome
@@ -150,11 +150,13 @@ class Keeper:
         rows = found[: page.limit]
         return rows, (rows[-1].created_at, rows[-1].id) if len(found) > page.limit else None
 
-    async def status(self, principal: Principal, product_id: str, provider: str, *, wait: float = 0.0) -> Prototype:
+    async def status(
+        self, principal: Principal, product_id: str, provider: str, *, wait: float = 0.0, is_known: bool = False
+    ) -> Prototype:
         """The prototype that a product has now, polled if its row is too old. Creates nothing.
 
-        With `wait`, holds up to that many seconds until its state changes, or not at all where many requests wait.
-        Raises `NotFound`.
+        With `wait`, holds up to that many seconds until its state changes, or not at all where many requests wait. A
+        settled one is held only for who knows it already (`is_known`). Raises `NotFound`.
         """
         context = self.context
         table = await context.store.owner_table()
@@ -171,7 +173,7 @@ class Keeper:
         if not isinstance(current, TrackedPrototype):
             return current
         refreshed = await self._refresher.refresh(current)
-        if wait <= 0:
+        if wait <= 0 or (refreshed.status in SETTLED and not is_known):
             return refreshed
         with waiting(context, principal, wait) as seconds:
             return await wait_until_changed(context, refreshed, seconds, self._refresher.refresh)

@@ -126,7 +126,10 @@ async def mockup_status(
 ) -> Response:
     """The status of the product's prototype; the app builder is asked when the stored status is too old."""
     wait = float(Prefer.of(prefer).wait or 0)
-    prototype = await keeper.status(principal, product_in_path(product_id), query.provider, wait=wait)
+    is_known = "if-none-match" in request.headers
+    prototype = await keeper.status(
+        principal, product_in_path(product_id), query.provider, wait=wait, is_known=is_known
+    )
     view = View.of(prototype, keeper.context.clock())
     etag = etag_of([view])
     return not_modified(request, etag) or json_response(prototype_json(view), headers={"ETag": etag, **MUST_REVALIDATE})

@@ -232,8 +232,9 @@ function connection(works) {
 // Told are one's own prototypes and the one that the page shows, each state once. Other people's are the list's job.
 const told = new Map();
 function heard({ id, by, say: text }) {
+  if (told.get(id) === text) return;  // An event that repeats a state leaves its sentence to wait.
   outdated(id);
-  if (by !== body.dataset.me && live.id !== id || told.get(id) === text) return;
+  if (by !== body.dataset.me && live.id !== id) return;
   told.set(id, text);
   if (live.id !== id) toast(text);
   say(text, false, id);
