@@ -208,10 +208,10 @@ class TestIdempotencyKeys:
         """
         first = await world.complete(create_new=True, idempotency_key="k")
         world.clock.advance(6 * 86_400)
-        await world.sweep()
+        await world.keeper.housekeeping.retention.run_if_due()
         assert (await world.ensure(create_new=True, idempotency_key="k")).prototype.id == first.id
         world.clock.advance(2 * 86_400)
-        await world.sweep()
+        await world.keeper.housekeeping.retention.run_if_due()
 
         assert (await world.ensure(create_new=True, idempotency_key="k")).prototype.id != first.id
 

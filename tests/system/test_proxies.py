@@ -153,7 +153,7 @@ async def test_a_proxy_passes_everything_on_and_the_client_s_address(proxy: Any,
         "assistant": "protokeep",
         "link": f"https://{NAME}/join",
         "from": CLIENT,
-        "too large": 413,
+        "is too large refused": True,
     }
 
 
@@ -175,5 +175,6 @@ async def _what_comes_through(http: httpx2.AsyncClient) -> dict[str, object]:
         "assistant": hello.json()["result"]["serverInfo"]["name"],
         "link": invitation["link"].partition("?")[0],
         "from": audit["entries"][0]["address"],
-        "too large": large.status_code,
+        # 502: the server refused it and closed the connection while Caddy was still passing it on.
+        "is too large refused": large.status_code in (413, 502),
     }
