@@ -78,7 +78,7 @@ class TestFollowUp:
         assert page.status_code == 200
         assert "ana asked for a change" in page.text
         assert "Make it &lt;blue&gt; please" in page.text
-        assert "The last change has not reached the app builder yet" in page.text
+        assert "The last change has not reached v0 yet" in page.text
 
     async def test_a_used_key_with_another_message_keeps_the_form_with_a_new_key(self, site: Site) -> None:
         """
@@ -135,7 +135,7 @@ class TestFollowUp:
         page = await browser.get(f"/prototypes/{prototype.id}")
 
         assert "v0 did not accept the change" in page.text
-        assert "The app builder did not accept the change, and nothing changed." in page.text
+        assert "v0 did not accept the change, and nothing changed." in page.text
         assert "Ready" in page.text
 
     async def test_the_time_shown_is_the_last_turns_and_credits_are_of_all_turns(self, site: Site) -> None:
@@ -209,7 +209,7 @@ class TestDelete:
 
         assert str(page.url).endswith(f"/prototypes/{prototype.id}")
         assert "ana asked to delete it" in page.text
-        assert "The app builder has not deleted it yet" in page.text
+        assert "v0 has not deleted it yet" in page.text
         assert 'name="message"' not in page.text
         home = await browser.get("/")
         assert re.search(r'data-state="deleting"', home.text)

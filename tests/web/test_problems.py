@@ -551,7 +551,7 @@ class TestWords:
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
         for kind in (*KINDS, "error"):
             assert f'id="{kind}"' in page.text
-        assert 'href="#prototypes"' in page.text
+        assert 'id="prototypes"' in page.text
         assert "POST /api/design/create-project" in page.text
         assert "For the board" in page.text  # The example of a body that may be left out.
 

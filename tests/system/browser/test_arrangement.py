@@ -156,7 +156,7 @@ def test_axe_finds_nothing_and_everything_fits_into_320_px(still: Site, windows:
         page.goto(still.url + path)
         look(path)
     page.goto(f"{still.url}/chosen?{ids}")
-    page.get_by_role("button", name="Bring back from the archive").click()
+    page.get_by_role("button", name="Unarchive").click()
     expect(page.get_by_role("heading", name="done")).to_be_visible()
     look("what was done")
     page.set_viewport_size({"width": 320, "height": 700})
