@@ -153,10 +153,9 @@ class Keeper:
     async def status(
         self, principal: Principal, product_id: str, provider: str, *, wait: float = 0.0, is_known: bool = False
     ) -> Prototype:
-        """The prototype that a product has now, polled if its row is too old. Creates nothing.
+        """The prototype that a product has now, polled if its row is too old. Creates nothing. Raises `NotFound`.
 
-        With `wait`, holds up to that many seconds until its state changes, or not at all where many requests wait. A
-        settled one is held only for who knows it already (`is_known`). Raises `NotFound`.
+        With `wait`, holds up to so many seconds for a change; a settled one only if it `is_known`; none if many wait.
         """
         context = self.context
         table = await context.store.owner_table()
@@ -170,10 +169,8 @@ class Keeper:
                 else f"protokeep makes prototypes at: {', '.join(context.providers.names)}."
             )
             raise NotFound(f"Product {product} has no {provider} prototype. {advice}")
-        if not isinstance(current, TrackedPrototype):
-            return current
-        refreshed = await self._refresher.refresh(current)
-        if wait <= 0 or (refreshed.status in SETTLED and not is_known):
+        refreshed = await self._refresher.refresh(current) if isinstance(current, TrackedPrototype) else current
+        if not isinstance(refreshed, TrackedPrototype) or wait <= 0 or (refreshed.status in SETTLED and not is_known):
             return refreshed
         with waiting(context, principal, wait) as seconds:
             return await wait_until_changed(context, refreshed, seconds, self._refresher.refresh)
