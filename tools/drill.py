@@ -111,8 +111,15 @@ def back_up_postgresql(url: str, copy: Path) -> None:
 
 
 def restore_postgresql(url: str, copy: Path) -> None:
-    """`pg_restore --clean --if-exists --dbname="$PROTOKEEP_DATABASE_URL" copy`."""
-    command = [find_binaries() / "pg_restore", "--clean", "--if-exists", f"--dbname={url}", copy]
+    """`pg_restore --clean --if-exists --single-transaction --dbname="$PROTOKEEP_DATABASE_URL" copy`."""
+    command = [
+        find_binaries() / "pg_restore",
+        "--clean",
+        "--if-exists",
+        "--single-transaction",
+        f"--dbname={url}",
+        copy,
+    ]
     subprocess.run(command, check=True)
 
 

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from protokeep.core.addresses import is_loopback
 from protokeep.core.connection_limits import LEAST
@@ -26,7 +29,7 @@ from protokeep.service.heartbeat import utc_now
 from protokeep.service.installation import OtherSecret, require_secret
 from protokeep.settings import Settings
 from protokeep.store.migrate import is_migrated
-from protokeep.wiring import Application, build_application, identity_of
+from protokeep.wiring import Application, build_application, identity_of, lacks_secret
 
 #: How far the clocks of host and database may differ: leases and sign-ins follow the database's, JWTs the host's.
 SKEW_UNSAFE = timedelta(seconds=5)
@@ -66,6 +69,8 @@ async def examine(settings: Settings) -> list[Finding]:
     findings.append(await _check_database(settings))
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
         return findings
+    if lacks_secret(settings):  # One of this moment; nothing is made beside a database whose secret has to be restored.
+        settings = settings.model_copy(update={"secret_key": SecretStr(secrets.token_urlsafe())})
     async with build_application(settings, migrating=False, any_secret=True) as application:
         findings += await _check_secret_of_database(application)
         findings += await _check_writes(application)

@@ -288,6 +288,12 @@ def secret_key(settings: Settings) -> bytes:
     return hashlib.sha256(_stored_secret(path)).digest()
 
 
+def lacks_secret(settings: Settings) -> bool:
+    """Whether `secret_key` would make a secret: none is set, and no file is beside the embedded database."""
+    path, secret = settings.stored_secret, settings.secret_key
+    return path is not None and not path.exists() and not (secret and secret.get_secret_value().strip())
+
+
 def _stored_secret(path: Path) -> bytes:
     try:
         if not path.exists():

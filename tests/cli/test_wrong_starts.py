@@ -274,12 +274,12 @@ def test_a_lost_secret_and_a_copy_are_told_on_purpose(
     assert len({forked["installation_id"], forked["forked_from"], ""}) == 3
 
 
-@pytest.mark.parametrize("command", ["fork-installation --yes", "accept-secret"])
-def test_where_no_database_is_nothing_becomes_a_fork(
+@pytest.mark.parametrize("command", ["fork-installation --yes", "accept-secret", "prune --dry-run", "reindex"])
+def test_where_no_database_is_none_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str
 ) -> None:
     """
-    A mistake in the address is told. A new database beside the copy would leave the copy what it was.
+    A mistake in the address, or another folder, is told. A new database would leave the one that was meant what it was.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PROTOKEEP_DATABASE_URL", "sqlite:///mistake.db")
@@ -287,6 +287,27 @@ def test_where_no_database_is_nothing_becomes_a_fork(
     assert run_here(monkeypatch, *command.split()) == 2
     assert "there is no database" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("sqlite_url")
+def test_looking_makes_no_secret_where_one_has_to_be_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A database was restored without its secret: doctor says so, receipts cannot be checked, and no file is made.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROTOKEEP_DATABASE_URL", "sqlite:///protokeep.db")
+    run_here(monkeypatch, "token", "create", "--local")
+    (tmp_path / "protokeep.db.secret").unlink()
+    (tmp_path / "receipts.json").write_text('{"receipts": [], "plan": {"id": "one"}}')
+    capfd.readouterr()
+
+    assert run_here(monkeypatch, "doctor") == 1
+    assert "made with another secret" in capfd.readouterr().out
+    assert run_here(monkeypatch, "plan", "verify-receipts", "receipts.json") == 2
+    assert "PROTOKEEP_SECRET_KEY" in capfd.readouterr().err
+    assert not (tmp_path / "protokeep.db.secret").exists()
 
 
 @pytest.mark.usefixtures("sqlite_url")

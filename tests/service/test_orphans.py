@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from structlog.testing import capture_logs
+
 from owner_schemas import run
 from protokeep.service.chat_metadata import chat_metadata
 from tracked import generation_of, tracked
@@ -63,3 +65,19 @@ async def test_a_chat_of_another_installation_is_not_adopted(world: World) -> No
 
     assert [one.id for one in await world.listed()] == [made.id]
     assert len(await world.orphans()) == 2
+
+
+async def test_a_search_that_fails_at_every_turn_is_logged_once_a_minute(world: World) -> None:
+    """
+    A v0 that is away for a day does not fill the log with a line every two seconds.
+    """
+    await world.make()
+    world.sandbox.set_knobs(answer_next=[{"status": 503, "times": None}])
+    node = await awake(world, 300)
+
+    with capture_logs() as entries:
+        for _ in range(40):
+            await node.keeper.reconcile()
+            world.clock.advance(2)
+
+    assert [entry["event"] for entry in entries].count("orphan_search_failed") == 2

@@ -296,7 +296,7 @@ def verify_receipts(
     from protokeep.cli.runtime import settings_of
     from protokeep.service.chat_metadata import Signer
     from protokeep.service.receipts import is_signed_by_us
-    from protokeep.wiring import secret_key
+    from protokeep.wiring import lacks_secret, secret_key
 
     try:
         export = json.loads(read_file(file))
@@ -305,7 +305,10 @@ def verify_receipts(
     if not isinstance(export, dict):
         print_notice("the file holds no receipts. `protokeep plan receipts` prints them.")
         raise typer.Exit(EXIT_USAGE)
-    is_genuine = is_signed_by_us(Signer(secret_key(settings_of())), export)
+    if lacks_secret(settings := settings_of()):
+        print_notice("no secret is here to check with. Set PROTOKEEP_SECRET_KEY to that of the installation.", "error")
+        raise typer.Exit(EXIT_USAGE)
+    is_genuine = is_signed_by_us(Signer(secret_key(settings)), export)
     if as_json:
         print_json({"genuine": is_genuine})
     if not is_genuine:

@@ -10,7 +10,7 @@ import typer
 from protokeep.cli.options import AsJson
 from protokeep.cli.output import print_result
 from protokeep.cli.retry_advice import EXIT_USAGE
-from protokeep.cli.runtime import run_with_application, settings_of
+from protokeep.cli.runtime import require_database_file, run_with_application, usable_settings
 from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def prune(
     0 keeps for ever. Safe beside a running server; ended midway, run it again.
     """
 
-    if audit_to is not None and settings_of().audit_days == 0:
+    settings = usable_settings()
+    if audit_to is not None and settings.audit_days == 0:
         print_notice("no line of the audit may go: set PROTOKEEP_AUDIT_DAYS to how old lines have to be.", "error")
         raise typer.Exit(EXIT_USAGE)
     audit_file = audit_to.absolute() if audit_to else None
@@ -43,6 +44,7 @@ def prune(
     async def run(application: Application) -> Pruned:
         return await application.keeper.housekeeping.retention.prune(dry_run=dry_run, audit_to=audit_file)
 
+    require_database_file(settings)
     pruned = run_with_application(run, advice="Run `protokeep prune` again: it continues with what is there.")
     print_result(_view(pruned, dry_run=dry_run), _text(pruned, dry_run=dry_run), as_json=as_json)
 

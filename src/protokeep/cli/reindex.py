@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from protokeep.cli.options import AsJson
-from protokeep.cli.runtime import run_with_application
+from protokeep.cli.runtime import require_database_file, run_with_application, usable_settings
 from protokeep.cli.terminal import print_json, print_notice, print_text
 
 app = typer.Typer()
@@ -29,6 +29,7 @@ def reindex(as_json: AsJson = False) -> None:
         if rows % TOLD_EVERY == 0:
             print_notice(f"{rows:,} rows")
 
+    require_database_file(usable_settings())
     number, went_on = run_with_application(
         lambda application: TextIndexer(application.keeper.context).make_anew(tell),
         advice="The index may be incomplete. Run `protokeep reindex` again: it continues.",

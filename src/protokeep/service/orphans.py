@@ -37,6 +37,8 @@ SETTLING_PAUSE = timedelta(seconds=5)
 KEY_REFUSED_PAUSE = timedelta(minutes=1)
 #: An account is tried again after this, even if the provider asks for a longer pause.
 LONGEST_PAUSE = timedelta(minutes=5)
+#: A search that fails in the same way at every turn, seconds apart, is logged once in this time.
+TOLD_EVERY = timedelta(minutes=1)
 #: Outcomes of a chat that a row tracks now, and of a chat that will never get a row.
 ADOPTED = frozenset({"adopted", "recorded"})
 NEVER_ADOPTED = frozenset({"deleted", "refused"})
@@ -54,6 +56,7 @@ class OrphanReconciler:
         self._done_at: dict[tuple[str, int], datetime] = {}
         self._searched_at: dict[str, datetime] = {}
         self._next_at: dict[str, datetime] = {}
+        self._told: dict[str, tuple[str | None, datetime]] = {}
         self._locks: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Chats that will never get a row, and that this process does not try to adopt again.
         self._never_adopted: dict[tuple[str, str], None] = {}
@@ -80,7 +83,10 @@ class OrphanReconciler:
             # A refused key is asked about once a minute only; a create asks for itself.
             pause = KEY_REFUSED_PAUSE if error.status == 401 else error.retry_after or timedelta(0)
             self._next_at[account] = now + min(pause, LONGEST_PAUSE)
-            log.warning("orphan_search_failed", account=account, code=error.code, reason=str(error))
+            told = self._told.get(account)
+            if told is None or told[0] != error.code or not now - TOLD_EVERY < told[1] <= now:
+                self._told[account] = error.code, now
+                log.warning("orphan_search_failed", account=account, code=error.code, reason=str(error))
 
     async def verify(self, account: str, provider: Provider) -> None:
         """Make sure that no chat of an account is forgotten, before anything is sent for it.
