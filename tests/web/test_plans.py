@@ -158,6 +158,7 @@ async def test_the_command_line_leads_from_a_draft_to_its_report(
         receipts = tmp_path / "receipts.json"
         await call("receipts", edited["id"], "--output", str(receipts))
         assert json.loads(receipts.read_text()) == json.loads(await call("receipts", edited["id"]))
+        monkeypatch.setenv("PROTOKEEP_SECRET_KEY", "the secret of another installation")
         assert "changed" in await call("verify-receipts", str(receipts), code=1)
         await call("cancel", draft["id"])
         assert "older than 30 days" in await call("policy", "--older-than", "30", "--workspace", "default")
